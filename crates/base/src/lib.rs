@@ -1,0 +1,4 @@
+//! What every other crate shares: numbers, ids, glob patterns, packed encodings. It owns no socket, file, clock or random source.
+#![no_std]
+#![forbid(unsafe_code)]
+extern crate alloc;

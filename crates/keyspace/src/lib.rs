@@ -1,0 +1,1 @@
+//! The persistent store: hash trie, counted B+tree, packed values, O(1) snapshots.

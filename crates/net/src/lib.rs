@@ -1,0 +1,1 @@
+//! Completion-shaped network I/O over io_uring or epoll.

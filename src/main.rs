@@ -1,0 +1,2 @@
+//! Rekindle, one binary: see the README.
+fn main() {}
