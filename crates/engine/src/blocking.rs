@@ -1,0 +1,199 @@
+//! Clients that wait: for a key to hold something, up to a deadline.
+//!
+//! A blocked command is kept and simply run again when one of its keys may serve it; if it
+//! still finds nothing it goes on waiting in its old place. Clients that wait for the same
+//! key are served in the order in which they came.
+
+use crate::client::{ClientFlags, ClientKey, Kept};
+use crate::engine::{Engine, Order};
+use crate::host::Host;
+use crate::store::{KeyKind, Store};
+use resp::Args;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a command that has waited in vain answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InVain {
+    /// No array.
+    NullArray,
+    /// No value.
+    Null,
+}
+
+/// Why a client waits.
+#[derive(Debug)]
+struct Wait {
+    request: Kept,
+    db: usize,
+    keys: Vec<Box<[u8]>>,
+    kind: KeyKind,
+    deadline_ms: Option<i64>,
+    in_vain: InVain,
+}
+
+/// Everybody who waits.
+#[derive(Debug, Default)]
+pub struct Blocking {
+    waits: BTreeMap<ClientKey, Wait>,
+    deadlines: BTreeSet<(i64, ClientKey)>,
+    /// The client whose command is being run again.
+    retrying: Option<ClientKey>,
+    /// It still has to wait.
+    still_waiting: bool,
+}
+
+impl Blocking {
+    /// How many clients wait.
+    pub fn len(&self) -> usize {
+        self.waits.len()
+    }
+
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.waits.is_empty()
+    }
+
+    /// The nearest deadline, Unix milliseconds.
+    pub fn next_deadline_ms(&self) -> Option<i64> {
+        self.deadlines.first().map(|(at, _)| *at)
+    }
+
+    /// Whether a key that somebody waits for may serve him now.
+    #[inline]
+    pub fn has_ready(&self, store: &Store) -> bool {
+        !store.ready.is_empty()
+    }
+}
+
+impl Engine {
+    /// The running command finds nothing and waits for one of `keys`; `timeout_ms` 0 waits forever.
+    /// Inside a transaction nothing waits: it is answered at once.
+    pub fn block(&mut self, args: &Args, keys: &[&[u8]], kind: KeyKind, timeout_ms: i64, in_vain: InVain) {
+        if self.blocking.retrying == Some(self.current) {
+            self.blocking.still_waiting = true;
+            return;
+        }
+        if self.in_exec || self.clients[self.current].flags.any(ClientFlags::PRIMARY) {
+            self.reply_in_vain(in_vain);
+            return;
+        }
+        let key = self.current;
+        let deadline_ms = (timeout_ms > 0).then(|| self.store.now_ms.saturating_add(timeout_ms));
+        if let Some(at) = deadline_ms {
+            self.blocking.deadlines.insert((at, key));
+        }
+        let mut distinct: Vec<Box<[u8]>> = Vec::with_capacity(keys.len());
+        for name in keys {
+            if self.store.wait_for(name, key) {
+                distinct.push((*name).into());
+            }
+        }
+        let wait = Wait { request: Kept::new(args), db: self.store.db, keys: distinct, kind, deadline_ms, in_vain };
+        self.blocking.waits.insert(key, wait);
+        self.clients[key].flags.set(ClientFlags::BLOCKED, true);
+    }
+
+    fn reply_in_vain(&mut self, in_vain: InVain) {
+        match in_vain {
+            InVain::NullArray => self.out.null_array(),
+            InVain::Null => self.out.null(),
+        }
+    }
+
+    /// Takes a client out of every queue; false where it did not wait.
+    pub fn forget_blocked(&mut self, key: ClientKey) -> bool {
+        let Some(wait) = self.blocking.waits.remove(&key) else { return false };
+        if let Some(at) = wait.deadline_ms {
+            self.blocking.deadlines.remove(&(at, key));
+        }
+        for name in &wait.keys {
+            self.store.no_longer_wait_for(wait.db, name, key);
+        }
+        true
+    }
+
+    fn unblock(&mut self, key: ClientKey) {
+        self.forget_blocked(key);
+        if let Some(client) = self.clients.get_mut(key) {
+            client.flags.set(ClientFlags::BLOCKED, false);
+            self.orders.push(Order::Resume(key));
+        }
+    }
+
+    /// Ends a client's waiting from outside: as if its time were up, or with an error.
+    /// False where it does not wait.
+    pub fn unblock_with(&mut self, key: ClientKey, error: Option<&crate::error::Error>) -> bool {
+        let Some(wait) = self.blocking.waits.get(&key) else { return false };
+        let in_vain = wait.in_vain;
+        let out = self.output_of(key);
+        match (error, in_vain) {
+            (Some(error), _) => out.error(error.text()),
+            (None, InVain::NullArray) => out.null_array(),
+            (None, InVain::Null) => out.null(),
+        }
+        self.unblock(key);
+        true
+    }
+
+    /// All clients that wait, for a change of role.
+    pub fn blocked_clients(&self) -> Vec<ClientKey> {
+        self.blocking.waits.keys().copied().collect()
+    }
+
+    /// Answers those whose time is up.
+    pub fn end_waits(&mut self) {
+        while let Some(&(at, key)) = self.blocking.deadlines.first() {
+            if at > self.store.now_ms {
+                break;
+            }
+            self.unblock_with(key, None);
+        }
+    }
+
+    /// Runs the commands of waiting clients whose keys have got something.
+    #[cold]
+    pub fn serve_blocked(&mut self, host: &mut dyn Host) {
+        // Serving one client may make another key ready (BLMOVE), hence the outer loop.
+        while !self.store.ready.is_empty() {
+            for (db, name) in std::mem::take(&mut self.store.ready) {
+                for key in self.store.waiting_for(db, &name) {
+                    let Some(kind) = self.store.kind_of(db, &name) else { break };
+                    if self.blocking.waits.get(&key).is_some_and(|w| w.kind == kind) {
+                        self.retry(host, key);
+                    }
+                }
+            }
+        }
+    }
+
+    fn retry(&mut self, host: &mut dyn Host, key: ClientKey) {
+        let (current, db) = (self.current, self.store.db);
+        let outer_from_primary = self.store.from_primary;
+        let outer_out = std::mem::take(&mut self.out);
+        let outer_retrying = self.blocking.retrying.replace(key);
+        let request = self.blocking.waits[&key].request.clone();
+        let wait_db = self.blocking.waits[&key].db;
+        self.blocking.still_waiting = false;
+
+        self.begin(key);
+        self.store.db = wait_db;
+        let args = request.args();
+        if let Ok(command) = self.table.resolve(&args) {
+            self.call(host, command, &args);
+        }
+        let served = !self.blocking.still_waiting;
+        self.end();
+        if served {
+            if !self.clients[key].in_dirty_list {
+                self.clients[key].in_dirty_list = true;
+                self.dirty_clients.push(key);
+            }
+            self.unblock(key);
+        }
+        self.blocking.retrying = outer_retrying;
+        self.current = current;
+        self.out = outer_out;
+        self.store.db = db;
+        self.store.from_primary = outer_from_primary;
+    }
+}

@@ -1,0 +1,506 @@
+//! The engine: it runs commands one after another on the data, for the clients it knows.
+//!
+//! Everything between a parsed request and its encoded reply happens here:
+//!
+//! ```text
+//! begin(client) ─► execute(args) ─► resolve ─► admit ─► handler ─► effects ─► stream
+//!                       ▲                                 │  └────► events, watchers
+//!                       └── more requests of the client   └───────► out (replies)
+//! end() ◄── the client's replies are in its `out`, to be sent in one go
+//! ```
+//!
+//! The engine owns no socket, file or clock: the server sets the time before each batch,
+//! takes replies from the clients, effects from [`Engine::stream`] and work it must do from
+//! [`Engine::orders`].
+
+use crate::blocking::Blocking;
+use crate::client::{Class, ClientFlags, ClientKey, Clients, Kept};
+use crate::config::Config;
+use crate::effects::Stream;
+use crate::error::{self, Error, Result};
+use crate::host::Host;
+use crate::pause::Pause;
+use crate::pubsub::PubSub;
+use crate::spec::Flags;
+use crate::stats::Stats;
+use crate::store::Store;
+use crate::table::{Command, CommandTable, Run};
+use base::rng::Rng;
+use resp::{Args, Out, Protocol};
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// It was run, queued or refused; the next one may follow.
+    Done,
+    /// It waits; the client's next requests wait with it.
+    Blocked,
+    /// It was not run and must be given again when clients are no longer paused.
+    Postponed,
+    /// The client is to be closed; its further requests are not run.
+    Close,
+}
+
+/// Conditions of the whole server under which some commands are refused or need a check first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Gates(u32);
+
+macro_rules! gates {
+    ($($(#[$doc:meta])* $name:ident = $bit:literal;)*) => {
+        impl Gates {
+            $($(#[$doc])* pub const $name: Self = Self(1 << $bit);)*
+        }
+    };
+}
+
+gates! {
+    /// The data set is being loaded and may not be read.
+    LOADING = 0;
+    /// We are a replica that takes no writes of its own.
+    READ_ONLY = 1;
+    /// The link to the primary is down and old data may not be served.
+    STALE = 2;
+    /// `maxmemory` is set.
+    MEMORY = 3;
+    /// The last save failed and `stop-writes-on-bgsave-error` is set.
+    MISCONF = 4;
+    /// Fewer good replicas than `min-replicas-to-write`.
+    FEW_REPLICAS = 5;
+    /// Clients are paused.
+    PAUSED = 6;
+    /// Somebody is watching with MONITOR.
+    MONITORED = 7;
+    /// A new data set is being loaded while the old one is still served.
+    ASYNC_LOADING = 8;
+}
+
+impl Gates {
+    /// Whether any of `other` holds.
+    #[inline]
+    pub fn any(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Sets or lifts a condition.
+    pub fn set(&mut self, other: Self, on: bool) {
+        if on { self.0 |= other.0 } else { self.0 &= !other.0 }
+    }
+}
+
+/// Work that a command leaves for the server to do after the batch.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Close this client at once.
+    Close(ClientKey),
+    /// Send this client's replies, then close it.
+    CloseAfterReply(ClientKey),
+    /// This client is no longer blocked: go on with the requests it has sent meanwhile.
+    Resume(ClientKey),
+}
+
+/// The state of the server as commands see it.
+pub struct Engine {
+    /// The data, and what a change to it sets off.
+    pub store: Store,
+    /// Replies of the running client.
+    pub out: Out,
+    /// The client whose command runs.
+    pub current: ClientKey,
+    /// All connections.
+    pub clients: Clients,
+    /// Effects for replicas and disk.
+    pub stream: Stream,
+    /// Settings.
+    pub config: Config,
+    /// The commands.
+    pub table: &'static CommandTable,
+    /// Conditions under which commands are refused.
+    pub gates: Gates,
+    /// Subscriptions.
+    pub pubsub: PubSub,
+    /// Clients that wait.
+    pub blocking: Blocking,
+    /// CLIENT PAUSE.
+    pub pause: Pause,
+    /// Counters, slow log, latency events.
+    pub stats: Stats,
+    /// Work for the server.
+    pub orders: Vec<Order>,
+    /// Clients, other than the running one, whose `out` has got something.
+    pub dirty_clients: Vec<ClientKey>,
+    /// Clients in MONITOR mode.
+    pub monitors: Vec<ClientKey>,
+    /// A source of chance for commands that pick at random; seeded by the server.
+    pub rng: Rng,
+    /// A monotonic clock in nanoseconds, for durations.
+    pub monotonic_ns: fn() -> u64,
+    /// When the running command began, on that clock.
+    pub tick_ns: u64,
+    /// Commands run inside EXEC: they may not block.
+    pub in_exec: bool,
+    /// The command that runs.
+    pub running: Option<&'static Command>,
+}
+
+impl Engine {
+    /// An engine with empty databases.
+    pub fn new(config: Config, seed: u64, monotonic_ns: fn() -> u64) -> Self {
+        let table = CommandTable::get();
+        let mut engine = Self {
+            store: Store::new(config.databases.get() as usize, seed),
+            out: Out::default(),
+            current: ClientKey(u32::MAX),
+            clients: Clients::default(),
+            stream: Stream::default(),
+            table,
+            gates: Gates::default(),
+            pubsub: PubSub::default(),
+            blocking: Blocking::default(),
+            pause: Pause::default(),
+            stats: Stats::new(table.indices),
+            orders: Vec::new(),
+            dirty_clients: Vec::new(),
+            monitors: Vec::new(),
+            rng: Rng::new(seed),
+            monotonic_ns,
+            tick_ns: monotonic_ns(),
+            in_exec: false,
+            running: None,
+            config,
+        };
+        engine.apply_config();
+        engine
+    }
+
+    /// Takes over those settings that are kept elsewhere in a faster form; to be called
+    /// after each change of `config`.
+    pub fn apply_config(&mut self) {
+        self.gates.set(Gates::MEMORY, self.config.maxmemory.get() > 0);
+        self.stats.apply_config(&self.config);
+        self.store.apply_config(&self.config);
+    }
+
+    /// Sets the time of the following commands: Unix milliseconds.
+    pub fn set_time(&mut self, now_ms: i64) {
+        self.store.set_time(now_ms);
+        self.tick_ns = (self.monotonic_ns)();
+    }
+
+    /// Makes `key` the running client.
+    #[inline]
+    pub fn begin(&mut self, key: ClientKey) {
+        self.current = key;
+        let client = &mut self.clients[key];
+        client.active_ms = self.store.now_ms;
+        self.out = std::mem::take(&mut client.out);
+        self.store.db = client.db;
+        self.store.from_primary = client.flags.any(ClientFlags::PRIMARY);
+    }
+
+    /// The running client's requests are done for now; its replies go back to it.
+    #[inline]
+    pub fn end(&mut self) {
+        if let Some(client) = self.clients.get_mut(self.current) {
+            client.out = std::mem::take(&mut self.out);
+            client.db = self.store.db;
+        }
+        self.current = ClientKey(u32::MAX);
+        self.store.from_primary = false;
+    }
+
+    /// The running client.
+    #[inline]
+    pub fn client(&mut self) -> &mut crate::client::Client {
+        &mut self.clients[self.current]
+    }
+
+    /// Where output for `key` goes, be it the running client or another one.
+    pub fn output_of(&mut self, key: ClientKey) -> &mut Out {
+        if key == self.current {
+            return &mut self.out;
+        }
+        let client = &mut self.clients[key];
+        if !client.in_dirty_list {
+            client.in_dirty_list = true;
+            self.dirty_clients.push(key);
+        }
+        &mut client.out
+    }
+
+    /// Runs one request of the running client.
+    #[inline]
+    pub fn execute(&mut self, host: &mut dyn Host, args: &Args) -> Flow {
+        let table = self.table;
+        let command = match table.resolve(args) {
+            Ok(command) => command,
+            Err(error) => return self.refuse(None, error),
+        };
+        let client = &mut self.clients[self.current];
+        client.last_command = Some(command.index);
+        if !client.authenticated && !command.flags.has(Flags::NO_AUTH) {
+            return self.refuse(Some(command), error::NO_AUTH);
+        }
+        if self.gates != Gates::default() || client.flags.any(ClientFlags::SPECIAL) {
+            if let Some(flow) = self.admit(command, args) {
+                return flow;
+            }
+        }
+        self.call(host, command, args);
+        self.after_command(host)
+    }
+
+    /// Errors before a command runs: they spoil a transaction that is being queued.
+    #[cold]
+    fn refuse(&mut self, command: Option<&'static Command>, error: Error) -> Flow {
+        if let Some(command) = command {
+            self.stats.commands[usize::from(command.index)].rejected += 1;
+        }
+        let client = &mut self.clients[self.current];
+        if client.flags.any(ClientFlags::MULTI) {
+            client.flags.set(ClientFlags::DIRTY_EXEC, true);
+        }
+        self.fail(&error);
+        self.end_reply_skip(0);
+        Flow::Done
+    }
+
+    /// Writes an error reply and counts it.
+    pub fn fail(&mut self, error: &Error) {
+        self.stats.count_error(error.code());
+        self.out.error(error.text());
+    }
+
+    /// The checks that most commands never need. `Some` where the command does not run now.
+    #[cold]
+    fn admit(&mut self, command: &'static Command, args: &Args) -> Option<Flow> {
+        let flags = self.clients[self.current].flags;
+        if flags.any(ClientFlags::CLOSING | ClientFlags::CLOSE_AFTER_REPLY) {
+            return Some(Flow::Close);
+        }
+        let from_primary = flags.any(ClientFlags::PRIMARY);
+        let is_exec = command.spec.name == "exec";
+        // EXEC counts as what it has queued.
+        let queued_any = |engine: &Self, wanted: Flags| {
+            let queued = &engine.clients[engine.current].queued;
+            queued.iter().any(|k| engine.table.resolve(&k.args()).is_ok_and(|c| c.flags.any(wanted)))
+        };
+        let is_write = command.flags.any(Flags::WRITE) || (is_exec && queued_any(self, Flags::WRITE));
+        if self.gates.any(Gates::MEMORY) && !from_primary {
+            let fits = self.make_room();
+            let needs_memory = command.flags.has(Flags::DENYOOM) || (is_exec && queued_any(self, Flags::DENYOOM));
+            let queueing = flags.any(ClientFlags::MULTI) && !matches!(command.spec.name, "exec" | "discard" | "multi" | "watch" | "unwatch" | "quit" | "reset");
+            if !fits && (needs_memory || (queueing && command.flags.has(Flags::DENYOOM))) {
+                return Some(self.refuse(Some(command), error::OOM));
+            }
+        }
+        if is_write && !from_primary {
+            if self.gates.any(Gates::MISCONF) {
+                return Some(self.refuse(Some(command), error::MISCONF));
+            }
+            if self.gates.any(Gates::FEW_REPLICAS) {
+                return Some(self.refuse(Some(command), error::NO_REPLICAS));
+            }
+            if self.gates.any(Gates::READ_ONLY) {
+                return Some(self.refuse(Some(command), error::READ_ONLY));
+            }
+        }
+        let v2_subscriber = flags.any(ClientFlags::PUBSUB) && self.out.protocol == Protocol::V2;
+        if v2_subscriber
+            && !matches!(
+                command.spec.name,
+                "ping" | "subscribe" | "ssubscribe" | "sunsubscribe" | "unsubscribe" | "psubscribe" | "punsubscribe" | "quit" | "reset"
+            )
+        {
+            return Some(self.refuse(
+                Some(command),
+                Error::new(format!(
+                    "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
+                    command.spec.name
+                )),
+            ));
+        }
+        if self.gates.any(Gates::STALE) && !from_primary && !command.flags.has(Flags::STALE) {
+            return Some(self.refuse(Some(command), error::MASTER_DOWN));
+        }
+        if self.gates.any(Gates::LOADING) && !from_primary && !command.flags.has(Flags::LOADING) {
+            return Some(self.refuse(Some(command), error::LOADING));
+        }
+        if self.gates.any(Gates::ASYNC_LOADING) && command.flags.has(Flags::NO_ASYNC_LOADING) && !from_primary {
+            return Some(self.refuse(Some(command), error::LOADING));
+        }
+        if flags.any(ClientFlags::MULTI) && command.flags.has(Flags::NO_MULTI) {
+            return Some(self.refuse(Some(command), Error::fixed("ERR Command not allowed inside a transaction")));
+        }
+        let may_replicate = is_write || command.flags.has(Flags::MAY_REPLICATE);
+        if self.gates.any(Gates::PAUSED)
+            && !from_primary
+            && !flags.any(ClientFlags::REPLICA)
+            && self.pause.holds(self.store.now_ms, may_replicate || (is_exec && queued_any(self, Flags::MAY_REPLICATE)))
+        {
+            return Some(Flow::Postponed);
+        }
+        if flags.any(ClientFlags::MULTI)
+            && !matches!(command.spec.name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset")
+        {
+            self.clients[self.current].queued.push(Kept::new(args));
+            self.out.simple("QUEUED");
+            self.end_reply_skip(0);
+            return Some(Flow::Done);
+        }
+        None
+    }
+
+    /// Runs a command that has passed all checks, and sends its effects on their way.
+    #[inline]
+    pub fn call(&mut self, host: &mut dyn Host, command: &'static Command, args: &Args) {
+        let outer = self.running.replace(command);
+        let reply_start = self.out.buf.len();
+        let db = self.store.db;
+        if self.gates.any(Gates::MONITORED) && !command.flags.has(Flags::SKIP_MONITOR | Flags::ADMIN) {
+            self.feed_monitors(args);
+        }
+        let result = match command.run {
+            Run::Plain(handler) => handler(self, args),
+            Run::Host(handler) => handler(self, host, args),
+            Run::Container => Err(Error::arity(command.spec.name)),
+        };
+        let mut failed = false;
+        if let Err(error) = result {
+            failed = true;
+            self.fail(&error);
+        }
+        let now_ns = (self.monotonic_ns)();
+        let took_ns = now_ns.saturating_sub(self.tick_ns);
+        self.tick_ns = now_ns;
+        self.stats.command_ran(command.index, took_ns, failed);
+        if took_ns >= self.stats.slow_ns {
+            self.command_was_slow(command, args, took_ns);
+        }
+        self.settle(db, args.raw());
+        if self.clients.get(self.current).is_some_and(|c| c.flags.any(ClientFlags::SPECIAL)) {
+            self.end_reply_skip(reply_start);
+        }
+        self.running = outer;
+    }
+
+    /// Propagates what the step that ends here has changed.
+    #[inline]
+    pub fn settle(&mut self, db: usize, request: &[u8]) {
+        let store = &mut self.store;
+        if store.fx.dirty > 0 {
+            self.stats.dirty += store.fx.dirty;
+        }
+        if !store.from_primary && self.stream.record(&store.fx, db, request) {
+            if let Some(client) = self.clients.get_mut(self.current) {
+                client.write_offset = self.stream.end_offset;
+            }
+        }
+        store.fx.clear();
+        if !store.touched_watchers.is_empty() || !store.events.is_empty() {
+            self.spread_news();
+        }
+    }
+
+    /// Tells watchers and subscribers of keyspace events what has happened.
+    #[cold]
+    fn spread_news(&mut self) {
+        for key in std::mem::take(&mut self.store.touched_watchers) {
+            if let Some(client) = self.clients.get_mut(key) {
+                client.flags.set(ClientFlags::DIRTY_CAS, true);
+            }
+        }
+        self.publish_events();
+    }
+
+    /// What follows a command outside a transaction: blocked clients that can now be served,
+    /// and whether this client goes on.
+    #[inline]
+    fn after_command(&mut self, host: &mut dyn Host) -> Flow {
+        if self.blocking.has_ready(&self.store) {
+            self.serve_blocked(host);
+        }
+        match self.clients.get(self.current) {
+            None => Flow::Close,
+            Some(client) if client.flags.any(ClientFlags::SPECIAL) => {
+                if client.flags.any(ClientFlags::CLOSING | ClientFlags::CLOSE_AFTER_REPLY) {
+                    Flow::Close
+                } else if client.flags.any(ClientFlags::BLOCKED) {
+                    Flow::Blocked
+                } else {
+                    Flow::Done
+                }
+            }
+            Some(_) => Flow::Done,
+        }
+    }
+
+    /// Drops the reply written since `start` where the client does not want it, and
+    /// everything that would be answered to our primary.
+    #[cold]
+    fn end_reply_skip(&mut self, start: usize) {
+        let Some(client) = self.clients.get_mut(self.current) else { return };
+        let flags = client.flags;
+        let unwanted = ClientFlags::REPLY_OFF | ClientFlags::REPLY_SKIP | ClientFlags::PRIMARY;
+        if flags.any(unwanted) && !self.in_exec {
+            self.out.buf.truncate(start);
+        }
+        if !self.in_exec {
+            client.flags.set(ClientFlags::REPLY_SKIP, flags.any(ClientFlags::REPLY_SKIP_NEXT));
+            client.flags.set(ClientFlags::REPLY_SKIP_NEXT, false);
+        }
+    }
+
+    /// Asks the server to close a client; it runs no more commands.
+    pub fn close(&mut self, key: ClientKey) {
+        if let Some(client) = self.clients.get_mut(key) {
+            if !client.flags.any(ClientFlags::CLOSING) {
+                client.flags.set(ClientFlags::CLOSING, true);
+                self.orders.push(Order::Close(key));
+            }
+        }
+    }
+
+    /// Asks the server to close a client when its replies have been sent.
+    pub fn close_after_reply(&mut self, key: ClientKey) {
+        if let Some(client) = self.clients.get_mut(key) {
+            client.flags.set(ClientFlags::CLOSE_AFTER_REPLY, true);
+            self.orders.push(Order::CloseAfterReply(key));
+        }
+    }
+
+    /// A connection is gone: everything that refers to its client is cleared away.
+    pub fn remove_client(&mut self, key: ClientKey) {
+        self.forget_subscriptions(key);
+        self.unwatch_all(key);
+        self.forget_blocked(key);
+        self.monitors.retain(|&m| m != key);
+        self.gates.set(Gates::MONITORED, !self.monitors.is_empty());
+        self.clients.remove(key);
+        self.dirty_clients.retain(|&k| k != key);
+    }
+
+    /// How many clients are of a class.
+    pub fn count_class(&self, class: Class) -> usize {
+        self.clients.iter().filter(|(_, c)| c.class() == class).count()
+    }
+
+    /// Sends a copy of a request to the clients in MONITOR mode.
+    #[cold]
+    fn feed_monitors(&mut self, args: &Args) {
+        let now_us = self.store.now_ms * 1000;
+        let mut line = format!("{}.{:06} [{} ", now_us / 1_000_000, now_us % 1_000_000, self.store.db);
+        line.push_str(self.clients.get(self.current).map_or("?", |c| &c.addr));
+        line.push(']');
+        let mut line = line.into_bytes();
+        for arg in args.iter() {
+            line.push(b' ');
+            base::text::quote(arg, &mut line);
+        }
+        for key in self.monitors.clone() {
+            let out = self.output_of(key);
+            out.buf.push(b'+');
+            out.raw(&line);
+            out.raw(b"\r\n");
+        }
+    }
+}
