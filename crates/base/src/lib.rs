@@ -2,3 +2,8 @@
 #![no_std]
 #![forbid(unsafe_code)]
 extern crate alloc;
+
+pub mod glob;
+pub mod intset;
+pub mod listpack;
+pub mod num;

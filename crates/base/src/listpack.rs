@@ -1,0 +1,763 @@
+//! Listpack: a list of short strings and integers in one flat allocation, in exactly the bytes that Redis uses in
+//! memory, in RDB files and in `DUMP`. Small lists, hashes, sets and sorted sets are stored so; writing them out is a copy.
+//!
+//! ```text
+//! ┌────────────┬────────────┬─────────┬─────────┬───┬──────┐      entry:
+//! │ total      │ number of  │ entry 0 │ entry 1 │ … │ 0xFF │      ┌──────────┬───────┬─────────┐
+//! │ bytes, u32 │ entries,u16│         │         │   │ end  │      │ encoding │ data  │ backlen │
+//! └────────────┴────────────┴─────────┴─────────┴───┴──────┘      └──────────┴───────┴─────────┘
+//!   all numbers are little-endian; 65535 entries means "count them"
+//!
+//! encoding byte   data                               encoding byte   data
+//! 0vvvvvvv        integer 0..=127                    0xF1 … 0xF4     integer of 16, 24, 32, 64 bits
+//! 10llllll        string of up to 63 bytes           1110llll + 1    string of up to 4095 bytes
+//! 110vvvvv + 1    integer of 13 bits, signed         0xF0 + 4        string of up to 2^32-1 bytes
+//! ```
+//!
+//! *Backlen* is the length of encoding and data, in groups of 7 bits, least significant group *last* and the bit 0x80 set
+//! in all but the first: read backwards from an entry's end it leads to the entry's start.
+//!
+//! Limits: a listpack stays below 1 GiB ([`LISTPACK_MAX_BYTES`]); the containers above it convert long before.
+//! Finding by index or value is linear, which is what makes it fit for small values only.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::num::{I64_TEXT_MAX, format_i64, parse_i64};
+
+const HEADER_LEN: usize = 6;
+const END: u8 = 0xff;
+/// The count in the header that means "more than the header can say".
+const COUNT_UNKNOWN: u16 = u16::MAX;
+/// Encoding byte and length bytes, or the largest integer: the most that stands before a string's bytes.
+const ENCODING_MAX: usize = 9;
+
+/// The size in bytes that a listpack must not pass.
+pub const LISTPACK_MAX_BYTES: usize = 1 << 30;
+
+/// One element: a string, or an integer that stands for its decimal text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Elem<'a> {
+    /// A string that is not the canonical text of an integer, or one that is stored as it came.
+    Bytes(&'a [u8]),
+    /// The string that this integer prints as.
+    Int(i64),
+}
+
+impl<'a> Elem<'a> {
+    /// The element's text; integers are printed into `buffer`.
+    pub fn as_bytes<'b>(self, buffer: &'b mut [u8; I64_TEXT_MAX]) -> &'b [u8]
+    where
+        'a: 'b,
+    {
+        match self {
+            Elem::Bytes(bytes) => bytes,
+            Elem::Int(value) => format_i64(value, buffer),
+        }
+    }
+
+    /// The element's text in its own allocation.
+    pub fn to_vec(self) -> Vec<u8> {
+        self.as_bytes(&mut [0; I64_TEXT_MAX]).to_vec()
+    }
+
+    /// The length of the element's text in bytes.
+    pub fn text_len(self) -> usize {
+        match self {
+            Elem::Bytes(bytes) => bytes.len(),
+            Elem::Int(value) => crate::num::i64_text_len(value),
+        }
+    }
+
+    /// The element's value if its text is a canonical integer.
+    pub fn as_int(self) -> Option<i64> {
+        match self {
+            Elem::Bytes(bytes) => parse_i64(bytes),
+            Elem::Int(value) => Some(value),
+        }
+    }
+
+    /// Whether the element's text is `text`.
+    pub fn is(self, text: &[u8]) -> bool {
+        match self {
+            Elem::Bytes(bytes) => bytes == text,
+            Elem::Int(value) => parse_i64(text) == Some(value),
+        }
+    }
+}
+
+impl<'a> From<&'a [u8]> for Elem<'a> {
+    /// The element as it would be stored: canonical integers become [`Elem::Int`].
+    fn from(text: &'a [u8]) -> Elem<'a> {
+        match parse_i64(text) {
+            Some(value) => Elem::Int(value),
+            None => Elem::Bytes(text),
+        }
+    }
+}
+
+/// What is wrong with bytes that should have been a listpack, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListpackError {
+    /// Offset of the fault in bytes from the start of the listpack.
+    pub offset: usize,
+    /// The fault in words.
+    pub reason: &'static str,
+}
+
+impl fmt::Display for ListpackError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "listpack is corrupt at byte {}: {}",
+            self.offset, self.reason
+        )
+    }
+}
+
+impl core::error::Error for ListpackError {}
+
+/// Where an element starts inside a listpack. It is good until the listpack is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position(usize);
+
+/// An owned listpack whose bytes are known to be valid.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Listpack(Vec<u8>);
+
+impl Default for Listpack {
+    fn default() -> Self {
+        Listpack::new()
+    }
+}
+
+impl fmt::Debug for Listpack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// How many bytes the backlen of an entry of `len` bytes takes. The uneven limits are part of the format.
+fn backlen_size(len: usize) -> usize {
+    match len {
+        0..=127 => 1,
+        128..=16382 => 2,
+        16383..=2097150 => 3,
+        2097151..=268435454 => 4,
+        _ => 5,
+    }
+}
+
+/// The bytes of an entry that stand before its string, or are its integer.
+struct Encoding {
+    bytes: [u8; ENCODING_MAX],
+    len: usize,
+}
+
+impl Encoding {
+    fn new(bytes: &[u8]) -> Encoding {
+        let mut encoding = Encoding {
+            bytes: [0; ENCODING_MAX],
+            len: bytes.len(),
+        };
+        encoding.bytes[..bytes.len()].copy_from_slice(bytes);
+        encoding
+    }
+
+    fn of(elem: Elem<'_>) -> Encoding {
+        match elem {
+            Elem::Int(value) => Encoding::of_int(value),
+            Elem::Bytes(bytes) => Encoding::of_string(bytes.len()),
+        }
+    }
+
+    fn of_int(value: i64) -> Encoding {
+        let bytes = value.to_le_bytes();
+        let mut tagged = [0; ENCODING_MAX];
+        tagged[1..].copy_from_slice(&bytes);
+        let (tag, len) = match value {
+            0..=127 => return Encoding::new(&bytes[..1]),
+            -4096..=4095 => return Encoding::new(&[0xc0 | (bytes[1] & 0x1f), bytes[0]]),
+            -0x8000..=0x7fff => (0xf1, 2),
+            -0x80_0000..=0x7f_ffff => (0xf2, 3),
+            -0x8000_0000..=0x7fff_ffff => (0xf3, 4),
+            _ => (0xf4, 8),
+        };
+        tagged[0] = tag;
+        Encoding {
+            bytes: tagged,
+            len: 1 + len,
+        }
+    }
+
+    fn of_string(len: usize) -> Encoding {
+        match len {
+            0..=63 => Encoding::new(&[0x80 | len as u8]),
+            64..=4095 => Encoding::new(&[0xe0 | (len >> 8) as u8, len as u8]),
+            _ => {
+                let len = u32::try_from(len)
+                    .expect("a listpack stays below 1 GiB")
+                    .to_le_bytes();
+                Encoding::new(&[0xf0, len[0], len[1], len[2], len[3]])
+            }
+        }
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// How many bytes an entry takes for `elem`, backlen included.
+fn entry_size(elem: Elem<'_>) -> usize {
+    let data = match elem {
+        Elem::Bytes(bytes) => bytes.len(),
+        Elem::Int(_) => 0,
+    };
+    let len = Encoding::of(elem).len + data;
+    len + backlen_size(len)
+}
+
+/// Writes an entry over the start of `out`, which is large enough, and returns its size.
+fn write_entry(elem: Elem<'_>, out: &mut [u8]) -> usize {
+    let encoding = Encoding::of(elem);
+    let mut len = encoding.len;
+    out[..len].copy_from_slice(encoding.as_slice());
+    if let Elem::Bytes(bytes) = elem {
+        out[len..len + bytes.len()].copy_from_slice(bytes);
+        len += bytes.len();
+    }
+    let groups = backlen_size(len);
+    for group in 0..groups {
+        let more = if group == 0 { 0 } else { 0x80 };
+        out[len + group] = (len >> (7 * (groups - 1 - group)) & 0x7f) as u8 | more;
+    }
+    len + groups
+}
+
+/// The size of encoding and data of the entry at the start of `bytes`; `None` if it does not fit or is no entry.
+fn entry_len(bytes: &[u8]) -> Option<usize> {
+    let byte = |index: usize| bytes.get(index).map(|&byte| usize::from(byte));
+    let first = byte(0)?;
+    Some(match first {
+        0..=0x7f => 1,
+        0x80..=0xbf => 1 + (first & 0x3f),
+        0xc0..=0xdf => 2,
+        0xe0..=0xef => 2 + ((first & 0x0f) << 8 | byte(1)?),
+        0xf0 => 5 + (byte(1)? | byte(2)? << 8 | byte(3)? << 16 | byte(4)? << 24),
+        0xf1 => 3,
+        0xf2 => 4,
+        0xf3 => 5,
+        0xf4 => 9,
+        _ => return None,
+    })
+}
+
+/// Decodes the valid entry at the start of `bytes`; also returns the size of encoding and data.
+fn decode(bytes: &[u8]) -> (Elem<'_>, usize) {
+    let first = bytes[0];
+    // Shifting up and down again extends the sign.
+    let signed = |width: usize| {
+        let mut raw = [0; 8];
+        raw[8 - width..].copy_from_slice(&bytes[1..=width]);
+        (
+            Elem::Int(i64::from_le_bytes(raw) >> (64 - 8 * width)),
+            1 + width,
+        )
+    };
+    match first {
+        0..=0x7f => (Elem::Int(i64::from(first)), 1),
+        0x80..=0xbf => {
+            let end = 1 + usize::from(first & 0x3f);
+            (Elem::Bytes(&bytes[1..end]), end)
+        }
+        0xc0..=0xdf => {
+            let raw = i64::from(first & 0x1f) << 8 | i64::from(bytes[1]);
+            (
+                Elem::Int(if raw >= 1 << 12 { raw - (1 << 13) } else { raw }),
+                2,
+            )
+        }
+        0xe0..=0xef => {
+            let end = 2 + (usize::from(first & 0x0f) << 8 | usize::from(bytes[1]));
+            (Elem::Bytes(&bytes[2..end]), end)
+        }
+        0xf0 => {
+            let len = u32::from_le_bytes([bytes[1], bytes[2], bytes[3], bytes[4]]) as usize;
+            (Elem::Bytes(&bytes[5..5 + len]), 5 + len)
+        }
+        0xf1 => signed(2),
+        0xf2 => signed(3),
+        0xf3 => signed(4),
+        0xf4 => signed(8),
+        _ => unreachable!("the bytes of a listpack are validated or written here"),
+    }
+}
+
+/// Reads the backlen that ends just before `end`; `None` if it has more than five bytes.
+fn read_backlen(bytes: &[u8], end: usize) -> Option<usize> {
+    let mut len = 0;
+    for group in 0..5 {
+        let byte = *bytes.get(end.checked_sub(group + 1)?)?;
+        len |= usize::from(byte & 0x7f) << (7 * group);
+        if byte & 0x80 == 0 {
+            return Some(len);
+        }
+    }
+    None
+}
+
+/// Checks that `bytes` are one whole listpack and returns how many elements it has. Nothing is allocated.
+///
+/// # Errors
+/// The first fault, with its offset.
+pub fn check_listpack(bytes: &[u8]) -> Result<usize, ListpackError> {
+    let fault = |offset, reason| Err(ListpackError { offset, reason });
+    if bytes.len() < HEADER_LEN + 1 {
+        return fault(0, "shorter than header and end mark");
+    }
+    let total = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) as usize;
+    if total != bytes.len() {
+        return fault(0, "the size in the header is not the real size");
+    }
+    let end = bytes.len() - 1;
+    if bytes[end] != END {
+        return fault(end, "no end mark");
+    }
+    let mut at = HEADER_LEN;
+    let mut count = 0;
+    while at < end {
+        let Some(len) = entry_len(&bytes[at..end]) else {
+            return fault(at, "unknown encoding or cut entry");
+        };
+        let next = at + len + backlen_size(len);
+        if next > end {
+            return fault(at, "entry reaches past the end");
+        }
+        if read_backlen(bytes, next) != Some(len) {
+            return fault(at + len, "backward length differs from the entry's length");
+        }
+        at = next;
+        count += 1;
+    }
+    let said = u16::from_le_bytes([bytes[4], bytes[5]]);
+    if said != COUNT_UNKNOWN && usize::from(said) != count {
+        return fault(
+            4,
+            "the number of elements in the header is not the real number",
+        );
+    }
+    Ok(count)
+}
+
+impl Listpack {
+    /// An empty listpack.
+    pub fn new() -> Listpack {
+        Listpack(alloc::vec![HEADER_LEN as u8 + 1, 0, 0, 0, 0, 0, END])
+    }
+
+    /// An empty listpack with room for `bytes` bytes in all.
+    pub fn with_capacity(bytes: usize) -> Listpack {
+        let mut room = Vec::with_capacity(bytes.clamp(HEADER_LEN + 1, LISTPACK_MAX_BYTES));
+        room.extend_from_slice(&[HEADER_LEN as u8 + 1, 0, 0, 0, 0, 0, END]);
+        Listpack(room)
+    }
+
+    /// Takes over bytes from outside after checking every entry.
+    ///
+    /// # Errors
+    /// The first fault, with its offset.
+    pub fn validate(bytes: impl Into<Vec<u8>>) -> Result<Listpack, ListpackError> {
+        let bytes = bytes.into();
+        check_listpack(&bytes)?;
+        Ok(Listpack(bytes))
+    }
+
+    /// The listpack's bytes, as Redis has them in memory and in RDB.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Gives the bytes away.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
+    /// The size in bytes, header and end mark included.
+    pub fn byte_len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The allocation's size in bytes.
+    pub fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+
+    /// Gives unused room back.
+    pub fn shrink_to_fit(&mut self) {
+        self.0.shrink_to_fit();
+    }
+
+    /// How many elements there are. From 65535 elements on they have to be counted one by one.
+    pub fn len(&self) -> usize {
+        match u16::from_le_bytes([self.0[4], self.0[5]]) {
+            COUNT_UNKNOWN => self.iter().count(),
+            count => usize::from(count),
+        }
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.0.len() == HEADER_LEN + 1
+    }
+
+    /// How many bytes the listpack would grow by if `elem` was added.
+    pub fn entry_size(elem: Elem<'_>) -> usize {
+        entry_size(elem)
+    }
+
+    fn end(&self) -> usize {
+        self.0.len() - 1
+    }
+
+    fn entry_end(&self, at: usize) -> usize {
+        let len = entry_len(&self.0[at..]).expect("the listpack is valid");
+        at + len + backlen_size(len)
+    }
+
+    /// The first element's position.
+    pub fn first(&self) -> Option<Position> {
+        (!self.is_empty()).then_some(Position(HEADER_LEN))
+    }
+
+    /// The last element's position.
+    pub fn last(&self) -> Option<Position> {
+        self.before(self.end())
+    }
+
+    fn before(&self, at: usize) -> Option<Position> {
+        if at == HEADER_LEN {
+            return None;
+        }
+        let len = read_backlen(&self.0, at).expect("the listpack is valid");
+        Some(Position(at - len - backlen_size(len)))
+    }
+
+    /// The position after `position`.
+    pub fn next(&self, position: Position) -> Option<Position> {
+        let at = self.entry_end(position.0);
+        (at < self.end()).then_some(Position(at))
+    }
+
+    /// The position before `position`.
+    pub fn prev(&self, position: Position) -> Option<Position> {
+        self.before(position.0)
+    }
+
+    /// The element at `position`.
+    pub fn at(&self, position: Position) -> Elem<'_> {
+        decode(&self.0[position.0..]).0
+    }
+
+    /// The position of element number `index`, walking from the nearer end.
+    pub fn seek(&self, index: usize) -> Option<Position> {
+        let len = self.len();
+        if index >= len {
+            return None;
+        }
+        if index <= len / 2 {
+            let mut at = HEADER_LEN;
+            for _ in 0..index {
+                at = self.entry_end(at);
+            }
+            return Some(Position(at));
+        }
+        let mut position = self.last()?;
+        for _ in index + 1..len {
+            position = self.prev(position).expect("the index is below the length");
+        }
+        Some(position)
+    }
+
+    /// Element number `index`.
+    pub fn get(&self, index: usize) -> Option<Elem<'_>> {
+        self.seek(index).map(|position| self.at(position))
+    }
+
+    /// The first element at or after `from` whose text is `text`, looking only at every (`skip` + 1)-th element.
+    ///
+    /// With `skip` 1, only fields are compared in a listpack of fields and values.
+    pub fn find(&self, text: &[u8], from: Option<Position>, skip: usize) -> Option<Position> {
+        let mut at = from?.0;
+        let end = self.end();
+        let number = parse_i64(text);
+        while at < end {
+            let (elem, len) = decode(&self.0[at..]);
+            let found = match elem {
+                Elem::Bytes(bytes) => bytes == text,
+                Elem::Int(value) => Some(value) == number,
+            };
+            if found {
+                return Some(Position(at));
+            }
+            at += len + backlen_size(len);
+            for _ in 0..skip {
+                if at < end {
+                    at = self.entry_end(at);
+                }
+            }
+        }
+        None
+    }
+
+    /// Replaces the bytes `from..to` by `inserted` entries that `write` puts into `size` bytes.
+    fn splice(
+        &mut self,
+        from: usize,
+        to: usize,
+        size: usize,
+        added: isize,
+        write: impl FnOnce(&mut [u8]),
+    ) {
+        let count = u16::from_le_bytes([self.0[4], self.0[5]]);
+        let old_len = self.0.len();
+        let new_len = old_len - (to - from) + size;
+        assert!(
+            new_len <= LISTPACK_MAX_BYTES,
+            "callers convert values before they grow to a gigabyte"
+        );
+        if size > to - from {
+            if new_len > self.0.capacity() {
+                self.0.reserve_exact(allocation_size(new_len) - old_len);
+            }
+            self.0.resize(new_len, 0);
+            self.0.copy_within(to..old_len, from + size);
+        } else {
+            self.0.copy_within(to..old_len, from + size);
+            self.0.truncate(new_len);
+        }
+        write(&mut self.0[from..from + size]);
+        let total = u32::try_from(new_len).expect("a listpack stays below 1 GiB");
+        self.0[..4].copy_from_slice(&total.to_le_bytes());
+        // A count once unknown stays so until it is counted again, as in Redis.
+        let count = if count == COUNT_UNKNOWN {
+            let real = self.iter().count();
+            u16::try_from(real).unwrap_or(COUNT_UNKNOWN)
+        } else {
+            let real = isize::try_from(count).expect("16 bits") + added;
+            u16::try_from(real).unwrap_or(COUNT_UNKNOWN)
+        };
+        self.0[4..6].copy_from_slice(&count.to_le_bytes());
+    }
+
+    fn insert_at(&mut self, at: usize, elem: Elem<'_>) {
+        self.splice(at, at, entry_size(elem), 1, |out| {
+            write_entry(elem, out);
+        });
+    }
+
+    /// Adds an element at the end. Text that is a canonical integer is to be passed as such: see [`Elem::from`].
+    pub fn push_back(&mut self, elem: Elem<'_>) {
+        self.insert_at(self.end(), elem);
+    }
+
+    /// Adds an element at the front.
+    pub fn push_front(&mut self, elem: Elem<'_>) {
+        self.insert_at(HEADER_LEN, elem);
+    }
+
+    /// Inserts an element before the one at `position`, which then stands for the new one.
+    pub fn insert_before(&mut self, position: Position, elem: Elem<'_>) {
+        self.insert_at(position.0, elem);
+    }
+
+    /// Inserts an element after the one at `position`.
+    pub fn insert_after(&mut self, position: Position, elem: Elem<'_>) {
+        self.insert_at(self.entry_end(position.0), elem);
+    }
+
+    /// Inserts an element so that it gets number `index`; an index past the end appends.
+    pub fn insert(&mut self, index: usize, elem: Elem<'_>) {
+        match self.seek(index) {
+            Some(position) => self.insert_before(position, elem),
+            None => self.push_back(elem),
+        }
+    }
+
+    /// Replaces the element at `position`.
+    pub fn replace(&mut self, position: Position, elem: Elem<'_>) {
+        let end = self.entry_end(position.0);
+        self.splice(position.0, end, entry_size(elem), 0, |out| {
+            write_entry(elem, out);
+        });
+    }
+
+    /// Removes `count` elements from the one at `position` on, or as many as there are; returns how many were removed.
+    pub fn remove(&mut self, position: Position, count: usize) -> usize {
+        let mut end = position.0;
+        let mut removed = 0;
+        while removed < count && end < self.end() {
+            end = self.entry_end(end);
+            removed += 1;
+        }
+        self.splice(position.0, end, 0, -removed.cast_signed(), |_| {});
+        removed
+    }
+
+    /// Removes the elements numbered `index..index + count`, as far as there are any; returns how many were removed.
+    pub fn remove_range(&mut self, index: usize, count: usize) -> usize {
+        match self.seek(index) {
+            Some(position) if count > 0 => self.remove(position, count),
+            _ => 0,
+        }
+    }
+
+    /// Keeps only the elements for which `keep` is true; it is called with each element in order. Returns how many went.
+    pub fn retain(&mut self, mut keep: impl FnMut(Elem<'_>) -> bool) -> usize {
+        let mut out = HEADER_LEN;
+        let mut at = HEADER_LEN;
+        let mut kept = 0;
+        let mut removed = 0;
+        while at < self.end() {
+            let (elem, len) = decode(&self.0[at..]);
+            let next = at + len + backlen_size(len);
+            if keep(elem) {
+                self.0.copy_within(at..next, out);
+                out += next - at;
+                kept += 1;
+            } else {
+                removed += 1;
+            }
+            at = next;
+        }
+        self.0.truncate(out);
+        self.0.push(END);
+        self.write_header(kept);
+        removed
+    }
+
+    /// Moves the elements from number `index` on into a listpack of their own.
+    pub fn split_off(&mut self, index: usize) -> Listpack {
+        let len = self.len();
+        let at = match self.seek(index) {
+            Some(position) => position.0,
+            None => return Listpack::new(),
+        };
+        let mut tail = Listpack(Vec::with_capacity(HEADER_LEN + self.0.len() - at));
+        tail.0.extend_from_slice(&[0; HEADER_LEN]);
+        tail.0.extend_from_slice(&self.0[at..]);
+        tail.write_header(len - index);
+        self.0.truncate(at);
+        self.0.push(END);
+        self.write_header(index);
+        tail
+    }
+
+    /// Adds all elements of `other` at the end.
+    pub fn append(&mut self, other: &Listpack) {
+        let count = self.len() + other.len();
+        let size = other.0.len() - HEADER_LEN - 1;
+        assert!(
+            self.0.len() + size <= LISTPACK_MAX_BYTES,
+            "callers convert values before they grow to a gigabyte"
+        );
+        self.0.pop();
+        self.0.extend_from_slice(&other.0[HEADER_LEN..]);
+        self.write_header(count);
+    }
+
+    fn write_header(&mut self, count: usize) {
+        let total = u32::try_from(self.0.len()).expect("a listpack stays below 1 GiB");
+        self.0[..4].copy_from_slice(&total.to_le_bytes());
+        self.0[4..6].copy_from_slice(&u16::try_from(count).unwrap_or(COUNT_UNKNOWN).to_le_bytes());
+    }
+
+    /// All elements in order; the iterator also runs backwards.
+    pub fn iter(&self) -> Iter<'_> {
+        Iter {
+            bytes: &self.0,
+            front: HEADER_LEN,
+            back: self.end(),
+        }
+    }
+
+    /// The elements from `position` on, in order; run backwards, it starts at the end.
+    pub fn iter_from(&self, position: Position) -> Iter<'_> {
+        Iter {
+            bytes: &self.0,
+            front: position.0,
+            back: self.end(),
+        }
+    }
+
+    /// The elements from the first up to the one at `position`, that one included.
+    pub fn iter_to(&self, position: Position) -> Iter<'_> {
+        Iter {
+            bytes: &self.0,
+            front: HEADER_LEN,
+            back: self.entry_end(position.0),
+        }
+    }
+}
+
+/// Rounds a size up to one of eight sizes per doubling, so that growing byte by byte moves the allocation seldom and
+/// wastes at most an eighth.
+fn allocation_size(len: usize) -> usize {
+    let step = (len.next_power_of_two() / 16).max(8);
+    len.next_multiple_of(step)
+}
+
+impl<'a> FromIterator<Elem<'a>> for Listpack {
+    fn from_iter<I: IntoIterator<Item = Elem<'a>>>(elems: I) -> Listpack {
+        let mut listpack = Listpack::new();
+        for elem in elems {
+            listpack.push_back(elem);
+        }
+        listpack
+    }
+}
+
+impl<'a> IntoIterator for &'a Listpack {
+    type Item = Elem<'a>;
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+/// Iterator over a listpack's elements.
+#[derive(Clone)]
+pub struct Iter<'a> {
+    bytes: &'a [u8],
+    front: usize,
+    back: usize,
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = Elem<'a>;
+
+    fn next(&mut self) -> Option<Elem<'a>> {
+        if self.front >= self.back {
+            return None;
+        }
+        let (elem, len) = decode(&self.bytes[self.front..]);
+        self.front += len + backlen_size(len);
+        Some(elem)
+    }
+}
+
+impl<'a> DoubleEndedIterator for Iter<'a> {
+    fn next_back(&mut self) -> Option<Elem<'a>> {
+        if self.front >= self.back {
+            return None;
+        }
+        let len = read_backlen(self.bytes, self.back).expect("the listpack is valid");
+        self.back -= len + backlen_size(len);
+        Some(decode(&self.bytes[self.back..]).0)
+    }
+}
+
+#[cfg(test)]
+#[path = "listpack_tests.rs"]
+mod tests;

@@ -1,0 +1,560 @@
+//! The kinds of value that options take: how each is read from words and shown again.
+
+/// A value of an option.
+pub trait OptionValue: Clone {
+    /// Takes over what the words say; the error is what the operator is told.
+    fn parse(&mut self, words: &[&[u8]]) -> Result<(), String>;
+
+    /// As `CONFIG GET` shows it.
+    fn show(&self) -> String;
+
+    /// The lines that `CONFIG REWRITE` writes; most options need one.
+    fn lines(&self, name: &str) -> Vec<String> {
+        let shown = self.show();
+        let plain = !shown.is_empty() && !shown.bytes().any(|b| b.is_ascii_whitespace() || b"\"'\\#".contains(&b) || !(32..127).contains(&b));
+        vec![if plain { format!("{name} {shown}") } else { format!("{name} {}", base::text::quoted(shown.as_bytes())) }]
+    }
+
+    /// Whether it is given as several words in a file.
+    fn takes_many(&self) -> bool {
+        false
+    }
+}
+
+fn one<'a>(words: &[&'a [u8]]) -> Result<&'a [u8], String> {
+    match words {
+        [word] => Ok(word),
+        _ => Err("wrong number of arguments".into()),
+    }
+}
+
+fn utf8(word: &[u8]) -> String {
+    String::from_utf8_lossy(word).into_owned()
+}
+
+impl OptionValue for bool {
+    fn parse(&mut self, words: &[&[u8]]) -> Result<(), String> {
+        let word = one(words)?;
+        *self = match () {
+            () if word.eq_ignore_ascii_case(b"yes") => true,
+            () if word.eq_ignore_ascii_case(b"no") => false,
+            () => return Err("argument must be 'yes' or 'no'".into()),
+        };
+        Ok(())
+    }
+
+    fn show(&self) -> String {
+        if *self { "yes".into() } else { "no".into() }
+    }
+}
+
+/// A whole number within bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Int<const MIN: i64, const MAX: i64>(pub i64);
+
+impl<const MIN: i64, const MAX: i64> Int<MIN, MAX> {
+    /// The number.
+    #[inline]
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+}
+
+impl<const MIN: i64, const MAX: i64> OptionValue for Int<MIN, MAX> {
+    fn parse(&mut self, words: &[&[u8]]) -> Result<(), String> {
+        let n = base::num::parse_i64(one(words)?).ok_or("argument couldn't be parsed into an integer")?;
+        if !(MIN..=MAX).contains(&n) {
+            return Err(format!("argument must be between {MIN} and {MAX} inclusive"));
+        }
+        self.0 = n;
+        Ok(())
+    }
+
+    fn show(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+/// A number in octal: permissions. 0 stands for none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Octal(pub u32);
+
+impl OptionValue for Octal {
+    fn parse(&mut self, words: &[&[u8]]) -> Result<(), String> {
+        let n = u32::from_str_radix(&utf8(one(words)?), 8).map_err(|_| "argument couldn't be parsed into an integer")?;
+        if n > 0o777 {
+            return Err("argument must be between 0 and 777 inclusive".into());
+        }
+        self.0 = n;
+        Ok(())
+    }
+
+    fn show(&self) -> String {
+        format!("{:o}", self.0)
+    }
+}
+
+/// Bytes: a number with an optional unit. `k`, `m`, `g` are powers of 1000; `kb`, `mb`, `gb` of 1024.
+pub fn parse_bytes(word: &[u8]) -> Option<i64> {
+    let digits = word.iter().take_while(|b| b.is_ascii_digit() || **b == b'-').count();
+    let factor = match word[digits..].to_ascii_lowercase().as_slice() {
+        b"" | b"b" => 1,
+        b"k" => 1000,
+        b"kb" => 1 << 10,
+        b"m" => 1_000_000,
+        b"mb" => 1 << 20,
+        b"g" => 1_000_000_000,
+        b"gb" => 1 << 30,
+        _ => return None,
+    };
+    base::num::parse_i64(&word[..digits])?.checked_mul(factor)
+}
+
+/// An amount of memory in bytes, within bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bytes<const MIN: i64, const MAX: i64>(pub i64);
+
+impl<const MIN: i64, const MAX: i64> Bytes<MIN, MAX> {
+    /// The number of bytes.
+    #[inline]
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+}
+
+impl<const MIN: i64, const MAX: i64> OptionValue for Bytes<MIN, MAX> {
+    fn parse(&mut self, words: &[&[u8]]) -> Result<(), String> {
+        let n = parse_bytes(one(words)?).ok_or("argument must be a memory value")?;
+        if !(MIN..=MAX).contains(&n) {
+            return Err(format!("argument must be between {MIN} and {MAX} inclusive"));
+        }
+        self.0 = n;
+        Ok(())
+    }
+
+    fn show(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+/// Bytes, or a percentage of `maxmemory` (kept as a negative number).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BytesOrPercent(pub i64);
+
+impl OptionValue for BytesOrPercent {
+    fn parse(&mut self, words: &[&[u8]]) -> Result<(), String> {
+        let word = one(words)?;
+        self.0 = match word.strip_suffix(b"%") {
+            Some(digits) => match base::num::parse_i64(digits) {
+                Some(n @ 0..=100) => -n,
+                _ => return Err("argument must be a memory or percent value".into()),
+            },
+            None => parse_bytes(word).filter(|n| *n >= 0).ok_or("argument must be a memory or percent value")?,
+        };
+        Ok(())
+    }
+
+    fn show(&self) -> String {
+        if self.0 < 0 { format!("{}%", -self.0) } else { self.0.to_string() }
+    }
+}
+
+/// Any text.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Text(pub String);
+
+impl Text {
+    /// The text.
+    pub fn get(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl OptionValue for Text {
+    fn parse(&mut self, words: &[&[u8]]) -> Result<(), String> {
+        self.0 = utf8(one(words)?);
+        Ok(())
+    }
+
+    fn show(&self) -> String {
+        self.0.clone()
+    }
+}
+
+/// A file's name: no folder in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileName(pub String);
+
+impl OptionValue for FileName {
+    fn parse(&mut self, words: &[&[u8]]) -> Result<(), String> {
+        let name = utf8(one(words)?);
+        if name.contains('/') {
+            return Err("it can't be a path, just a filename".into());
+        }
+        if name.is_empty() {
+            return Err("it can't be empty".into());
+        }
+        self.0 = name;
+        Ok(())
+    }
+
+    fn show(&self) -> String {
+        self.0.clone()
+    }
+}
+
+/// Several words, such as addresses.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Words(pub Vec<String>);
+
+impl OptionValue for Words {
+    fn parse(&mut self, words: &[&[u8]]) -> Result<(), String> {
+        let all = words.iter().flat_map(|w| w.split(|b| b.is_ascii_whitespace())).filter(|w| !w.is_empty());
+        self.0 = all.map(utf8).collect();
+        Ok(())
+    }
+
+    fn show(&self) -> String {
+        self.0.join(" ")
+    }
+
+    fn lines(&self, name: &str) -> Vec<String> {
+        if self.0.is_empty() { vec![format!("{name} \"\"")] } else { vec![format!("{name} {}", self.show())] }
+    }
+
+    fn takes_many(&self) -> bool {
+        true
+    }
+}
+
+/// Numbers, exactly as many as there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scores(pub [i64; 3]);
+
+impl OptionValue for Scores {
+    fn parse(&mut self, words: &[&[u8]]) -> Result<(), String> {
+        let all: Vec<&[u8]> = words.iter().flat_map(|w| w.split(|b| *b == b' ')).filter(|w| !w.is_empty()).collect();
+        if all.len() != 3 {
+            return Err("wrong number of arguments".into());
+        }
+        let mut scores = [0; 3];
+        for (slot, word) in scores.iter_mut().zip(all) {
+            *slot = match base::num::parse_i64(word) {
+                Some(n @ -2000..=2000) => n,
+                _ => return Err("Invalid oom-score-adj-values, elements must be between -2000 and 2000.".into()),
+            };
+        }
+        if scores[1] < scores[0] || scores[2] < scores[1] {
+            return Err("The oom-score-adj-values component may not work for non-privileged processes. Consider using oom-score-adj-values that grow: primary, replica, background child.".into());
+        }
+        self.0 = scores;
+        Ok(())
+    }
+
+    fn show(&self) -> String {
+        format!("{} {} {}", self.0[0], self.0[1], self.0[2])
+    }
+
+    fn lines(&self, name: &str) -> Vec<String> {
+        vec![format!("{name} {}", self.show())]
+    }
+
+    fn takes_many(&self) -> bool {
+        true
+    }
+}
+
+/// Percentiles, from 0 to 100.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Percentiles(pub Vec<f64>);
+
+impl OptionValue for Percentiles {
+    fn parse(&mut self, words: &[&[u8]]) -> Result<(), String> {
+        let mut all = Vec::new();
+        for word in words.iter().flat_map(|w| w.split(|b| *b == b' ')).filter(|w| !w.is_empty()) {
+            match base::num::parse_f64(word) {
+                Some(p) if (0.0..=100.0).contains(&p) => all.push(p),
+                Some(_) => return Err("latency-tracking-info-percentiles must contain double values between 0 and 100".into()),
+                None => return Err("Invalid latency-tracking-info-percentiles".into()),
+            }
+        }
+        self.0 = all;
+        Ok(())
+    }
+
+    fn show(&self) -> String {
+        self.0.iter().map(|p| p.to_string()).collect::<Vec<_>>().join(" ")
+    }
+
+    fn lines(&self, name: &str) -> Vec<String> {
+        if self.0.is_empty() { vec![format!("{name} \"\"")] } else { vec![format!("{name} {}", self.show())] }
+    }
+
+    fn takes_many(&self) -> bool {
+        true
+    }
+}
+
+/// When to save by itself: after so many seconds if at least so many changes were made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavePoints(pub Vec<(i64, u64)>);
+
+impl OptionValue for SavePoints {
+    fn parse(&mut self, words: &[&[u8]]) -> Result<(), String> {
+        let all: Vec<&[u8]> = words.iter().flat_map(|w| w.split(|b| *b == b' ')).filter(|w| !w.is_empty()).collect();
+        if !all.len().is_multiple_of(2) {
+            return Err("Invalid save parameters".into());
+        }
+        let mut points = Vec::new();
+        for pair in all.chunks_exact(2) {
+            match (base::num::parse_i64(pair[0]), base::num::parse_i64(pair[1])) {
+                (Some(seconds @ 1..), Some(changes @ 0..)) => points.push((seconds, changes as u64)),
+                _ => return Err("Invalid save parameters".into()),
+            }
+        }
+        self.0 = points;
+        Ok(())
+    }
+
+    fn show(&self) -> String {
+        self.0.iter().map(|(s, c)| format!("{s} {c}")).collect::<Vec<_>>().join(" ")
+    }
+
+    fn lines(&self, name: &str) -> Vec<String> {
+        if self.0.is_empty() {
+            return vec![format!("{name} \"\"")];
+        }
+        self.0.iter().map(|(s, c)| format!("{name} {s} {c}")).collect()
+    }
+
+    fn takes_many(&self) -> bool {
+        true
+    }
+}
+
+/// What a client of one class may leave unread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputLimit {
+    /// More bytes than this close it at once; 0: no limit.
+    pub hard_bytes: i64,
+    /// More than this for [`OutputLimit::soft_seconds`] close it; 0: no limit.
+    pub soft_bytes: i64,
+    /// See [`OutputLimit::soft_bytes`].
+    pub soft_seconds: i64,
+}
+
+/// Output limits of the classes normal, replica, pubsub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputLimits(pub [OutputLimit; 3]);
+
+impl OutputLimits {
+    const CLASSES: [&'static str; 3] = ["normal", "slave", "pubsub"];
+}
+
+impl OptionValue for OutputLimits {
+    fn parse(&mut self, words: &[&[u8]]) -> Result<(), String> {
+        let all: Vec<&[u8]> = words.iter().flat_map(|w| w.split(|b| *b == b' ')).filter(|w| !w.is_empty()).collect();
+        if all.is_empty() || !all.len().is_multiple_of(4) {
+            return Err("Wrong number of arguments in buffer limit configuration.".into());
+        }
+        let mut limits = self.0;
+        for group in all.chunks_exact(4) {
+            let class = match group[0].to_ascii_lowercase().as_slice() {
+                b"normal" => 0,
+                b"slave" | b"replica" => 1,
+                b"pubsub" => 2,
+                _ => return Err("Invalid client class specified in buffer limit configuration.".into()),
+            };
+            let seconds = base::num::parse_i64(group[3]).filter(|n| *n >= 0);
+            let (Some(hard_bytes), Some(soft_bytes), Some(soft_seconds)) = (parse_bytes(group[1]), parse_bytes(group[2]), seconds) else {
+                return Err("Error in hard, soft or soft_seconds setting in buffer limit configuration.".into());
+            };
+            limits[class] = OutputLimit { hard_bytes, soft_bytes, soft_seconds };
+        }
+        self.0 = limits;
+        Ok(())
+    }
+
+    fn show(&self) -> String {
+        let one = |(class, l): (&&str, &OutputLimit)| format!("{class} {} {} {}", l.hard_bytes, l.soft_bytes, l.soft_seconds);
+        Self::CLASSES.iter().zip(&self.0).map(one).collect::<Vec<_>>().join(" ")
+    }
+
+    fn lines(&self, name: &str) -> Vec<String> {
+        let one = |(class, l): (&&str, &OutputLimit)| {
+            let class = if *class == "slave" { "replica" } else { class };
+            format!("{name} {class} {} {} {}", l.hard_bytes, l.soft_bytes, l.soft_seconds)
+        };
+        Self::CLASSES.iter().zip(&self.0).map(one).collect()
+    }
+
+    fn takes_many(&self) -> bool {
+        true
+    }
+}
+
+/// The primary to follow, if any.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct ReplicaOf(pub Option<(String, u16)>);
+
+impl OptionValue for ReplicaOf {
+    fn parse(&mut self, words: &[&[u8]]) -> Result<(), String> {
+        let all: Vec<&[u8]> = words.iter().flat_map(|w| w.split(|b| *b == b' ')).filter(|w| !w.is_empty()).collect();
+        match all.as_slice() {
+            [] => self.0 = None,
+            [no, one] if no.eq_ignore_ascii_case(b"no") && one.eq_ignore_ascii_case(b"one") => self.0 = None,
+            [host, port] => match base::num::parse_i64(port) {
+                Some(port @ 0..=65535) => self.0 = Some((utf8(host), port as u16)),
+                _ => return Err("Invalid master port".into()),
+            },
+            _ => return Err("wrong number of arguments".into()),
+        }
+        Ok(())
+    }
+
+    fn show(&self) -> String {
+        self.0.as_ref().map_or(String::new(), |(host, port)| format!("{host} {port}"))
+    }
+
+    fn lines(&self, name: &str) -> Vec<String> {
+        self.0.iter().map(|(host, port)| format!("{name} {host} {port}")).collect()
+    }
+
+    fn takes_many(&self) -> bool {
+        true
+    }
+}
+
+/// Which keyspace events are published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Events(pub crate::notify::Classes);
+
+impl OptionValue for Events {
+    fn parse(&mut self, words: &[&[u8]]) -> Result<(), String> {
+        self.0 = crate::notify::Classes::parse(one(words)?).ok_or("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")?;
+        Ok(())
+    }
+
+    fn show(&self) -> String {
+        self.0.show()
+    }
+}
+
+macro_rules! choices {
+    ($($(#[$doc:meta])* $type:ident { $first:ident = $first_word:literal $(, $variant:ident = $word:literal)* $(,)? })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(missing_docs)]
+        pub enum $type { $first, $($variant),* }
+
+        impl $type {
+            const WORDS: &'static [(&'static str, $type)] = &[($first_word, $type::$first) $(, ($word, $type::$variant))*];
+        }
+
+        impl OptionValue for $type {
+            fn parse(&mut self, words: &[&[u8]]) -> Result<(), String> {
+                let word = one(words)?;
+                match Self::WORDS.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(word)) {
+                    Some((_, value)) => *self = *value,
+                    None => {
+                        let names: Vec<&str> = Self::WORDS.iter().map(|(name, _)| *name).collect();
+                        return Err(format!("argument(s) must be one of the following: {}", names.join(", ")));
+                    }
+                }
+                Ok(())
+            }
+
+            fn show(&self) -> String {
+                Self::WORDS.iter().find(|(_, v)| v == self).map_or(String::new(), |(name, _)| (*name).into())
+            }
+        }
+    )*};
+}
+
+choices! {
+    /// Which keys are evicted when memory is used up.
+    MaxMemoryPolicy {
+        VolatileLru = "volatile-lru", VolatileLfu = "volatile-lfu", VolatileRandom = "volatile-random", VolatileTtl = "volatile-ttl",
+        AllKeysLru = "allkeys-lru", AllKeysLfu = "allkeys-lfu", AllKeysRandom = "allkeys-random", NoEviction = "noeviction",
+    }
+    /// When the append-only file is forced to disk.
+    AppendFsync { EverySec = "everysec", Always = "always", No = "no" }
+    /// How much is logged.
+    LogLevel { Debug = "debug", Verbose = "verbose", Notice = "notice", Warning = "warning", Nothing = "nothing" }
+    /// Who supervises the process.
+    Supervised { Upstart = "upstart", Systemd = "systemd", Auto = "auto", No = "no" }
+    /// How a replica loads what comes over the socket.
+    DisklessLoad { Disabled = "disabled", OnEmptyDb = "on-empty-db", SwapDb = "swapdb", FlushBeforeLoad = "flush-before-load" }
+    /// Whether payloads from outside are checked in depth.
+    Sanitize { No = "no", Yes = "yes", Clients = "clients" }
+    /// Who may use a dangerous command.
+    Protected { No = "no", Yes = "yes", Local = "local" }
+    /// Whether the kernel's out-of-memory score is changed.
+    OomScoreAdj { No = "no", Yes = "yes", Relative = "relative", Absolute = "absolute" }
+    /// Whether default channels are open to new users.
+    AclPubsubDefault { AllChannels = "allchannels", ResetChannels = "resetchannels" }
+    /// Which facility of syslog is used.
+    SyslogFacility {
+        User = "user", Local0 = "local0", Local1 = "local1", Local2 = "local2", Local3 = "local3", Local4 = "local4", Local5 = "local5", Local6 = "local6", Local7 = "local7",
+    }
+    /// How cluster clients are redirected.
+    EndpointType { Ip = "ip", Hostname = "hostname", Unknown = "unknown-endpoint" }
+    /// What happens when a replica cannot apply what its primary sends.
+    PropagationError { Ignore = "ignore", Panic = "panic", PanicOnReplicas = "panic-on-replicas" }
+    /// The I/O backend.
+    IoBackend { Auto = "auto", IoUring = "io_uring", Epoll = "epoll" }
+}
+
+/// What a signal to stop does: words that SHUTDOWN takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct ShutdownMode {
+    /// Do not save.
+    pub nosave: bool,
+    /// Save even without save points.
+    pub save: bool,
+    /// Do not wait for replicas.
+    pub now: bool,
+    /// Stop even if saving fails.
+    pub force: bool,
+}
+
+impl OptionValue for ShutdownMode {
+    fn parse(&mut self, words: &[&[u8]]) -> Result<(), String> {
+        let mut mode = Self::default();
+        for word in words.iter().flat_map(|w| w.split(|b| *b == b' ')).filter(|w| !w.is_empty()) {
+            match word.to_ascii_lowercase().as_slice() {
+                b"default" => {}
+                b"nosave" => mode.nosave = true,
+                b"save" => mode.save = true,
+                b"now" => mode.now = true,
+                b"force" => mode.force = true,
+                _ => return Err("argument(s) must be one of the following: default, save, nosave, now, force".into()),
+            }
+        }
+        if mode.save && mode.nosave {
+            return Err("save and nosave cannot be combined".into());
+        }
+        *self = mode;
+        Ok(())
+    }
+
+    fn show(&self) -> String {
+        let words = [(self.save, "save"), (self.nosave, "nosave"), (self.now, "now"), (self.force, "force")];
+        let words: Vec<&str> = words.iter().filter(|(on, _)| *on).map(|(_, w)| *w).collect();
+        if words.is_empty() { "default".into() } else { words.join(" ") }
+    }
+
+    fn lines(&self, name: &str) -> Vec<String> {
+        vec![format!("{name} {}", self.show())]
+    }
+
+    fn takes_many(&self) -> bool {
+        true
+    }
+}
