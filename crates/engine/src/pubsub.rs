@@ -5,7 +5,7 @@
 
 use crate::client::{ClientFlags, ClientKey};
 use crate::engine::Engine;
-use base::glob::glob_match;
+use base::glob::glob_matches;
 use indexmap::{IndexMap, IndexSet};
 use resp::{Out, Protocol};
 
@@ -177,7 +177,7 @@ impl Engine {
                 .pubsub
                 .patterns
                 .iter()
-                .filter(|(pattern, _)| glob_match(pattern, channel, false))
+                .filter(|(pattern, _)| glob_matches(pattern, channel, false))
                 .map(|(pattern, to)| (pattern.clone(), to.iter().copied().collect()))
                 .collect();
             for (pattern, to) in matching {

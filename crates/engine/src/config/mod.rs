@@ -1,0 +1,88 @@
+//! Settings: the table of options, reading them from files and commands, showing them.
+//!
+//! Names, defaults, units and error texts are those of `redis.conf` and `CONFIG` of Redis
+//! 7.2, so that files written for it work unchanged; options only other products have are
+//! in the table where suites or operators need them.
+
+mod file;
+mod options;
+pub mod values;
+
+pub use file::{FileError, rewrite};
+pub use options::{OPTIONS, Options};
+
+/// When an option may be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutability {
+    /// By `CONFIG SET` at any time.
+    Live,
+    /// Only at the start.
+    Fixed,
+    /// At any time, but only shown when asked for by its exact name.
+    Hidden,
+}
+
+/// One option.
+pub struct OptionSpec {
+    /// Its name.
+    pub name: &'static str,
+    /// Older names that mean the same.
+    pub aliases: &'static [&'static str],
+    /// When it may be changed.
+    pub mutability: Mutability,
+    show: fn(&Config) -> String,
+    parse: fn(&mut Config, &[&[u8]]) -> Result<(), String>,
+    lines: fn(&Config, &str) -> Vec<String>,
+    takes_many: fn() -> bool,
+    copy: fn(&Config, &mut Config),
+}
+
+impl OptionSpec {
+    /// Its value as `CONFIG GET` shows it.
+    pub fn show(&self, config: &Config) -> String {
+        (self.show)(config)
+    }
+
+    /// Sets it from words; the error says what was expected.
+    pub fn parse(&self, config: &mut Config, words: &[&[u8]]) -> Result<(), String> {
+        (self.parse)(config, words)
+    }
+
+    /// The lines of a configuration file that set it to its value.
+    pub fn lines(&self, config: &Config, name: &str) -> Vec<String> {
+        (self.lines)(config, name)
+    }
+
+    /// Whether it is given as several words.
+    pub fn takes_many(&self) -> bool {
+        (self.takes_many)()
+    }
+
+    /// Gives `to` the value that `from` has.
+    pub fn copy(&self, from: &Config, to: &mut Config) {
+        (self.copy)(from, to)
+    }
+
+    /// All its names.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
+}
+
+/// The option with this name, in any case.
+pub fn find(name: &[u8]) -> Option<&'static OptionSpec> {
+    OPTIONS.iter().find(|o| o.names().any(|n| n.as_bytes().eq_ignore_ascii_case(name)))
+}
+
+/// All settings, and what else a configuration file may hold.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// The options.
+    pub options: Options,
+    /// `rename-command OLD NEW`, in the order given; an empty new name takes the command away.
+    pub renamed: Vec<(String, String)>,
+    /// The file the settings came from, as an absolute path.
+    pub file: Option<String>,
+    /// Options that a file or the command line has set, by name.
+    pub given: std::collections::BTreeSet<&'static str>,
+}

@@ -1,0 +1,670 @@
+//! The databases as command handlers use them, and all that a look or a change sets off:
+//! expiry, access clocks, effects, watched keys, waiting clients, keyspace events.
+//!
+//! Handlers read with [`Store::get`] and the typed readers, change with the typed writers,
+//! and then say once what they did with [`Store::changed`].
+
+use crate::client::ClientKey;
+use crate::config::Config;
+use crate::config::values::MaxMemoryPolicy;
+use crate::effects::Effects;
+use crate::error::{Result, WRONG_TYPE};
+use crate::notify::{Classes, Event};
+use base::rng::Rng;
+use keyspace::{Db, Entry, Expiry, Hash, Keyspace, Limits, List, Set, Value, ValueRef, ZSet};
+use polonius_the_crab::prelude::*;
+use std::collections::{BTreeMap, VecDeque};
+
+/// The type of what a key holds, as `TYPE` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum KeyKind {
+    String,
+    List,
+    Set,
+    ZSet,
+    Hash,
+}
+
+impl KeyKind {
+    /// The kind of an entry's value.
+    pub fn of(entry: &Entry) -> Self {
+        match entry.value() {
+            ValueRef::List(_) => Self::List,
+            ValueRef::Set(_) => Self::Set,
+            ValueRef::ZSet(_) => Self::ZSet,
+            ValueRef::Hash(_) => Self::Hash,
+            ValueRef::None | ValueRef::Bytes(_) | ValueRef::Int(_) | ValueRef::Score(_) => Self::String,
+        }
+    }
+
+    /// The name that `TYPE` answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::List => "list",
+            Self::Set => "set",
+            Self::ZSet => "zset",
+            Self::Hash => "hash",
+        }
+    }
+}
+
+/// How accesses are noted in entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    /// As a clock of seconds (24 bits, wrapping).
+    Clock,
+    /// As a counter that grows logarithmically and decays: minutes in the upper 16 bits, count in the lower 8.
+    Frequency,
+}
+
+/// Names by key, in one database.
+type ByKey<T> = BTreeMap<Box<[u8]>, T>;
+
+/// Counters of the keyspace.
+#[derive(Debug, Default, Clone)]
+pub struct StoreStats {
+    /// Reads that found a key.
+    pub hits: u64,
+    /// Reads that found none.
+    pub misses: u64,
+    /// Keys that expired.
+    pub expired: u64,
+    /// Keys that were evicted.
+    pub evicted: u64,
+    /// Rounds of active expiry that ended because their time was up.
+    pub expire_cap_reached: u64,
+    /// Part of the keys seen by active expiry that were due, in percent.
+    pub expired_stale_percent: f64,
+}
+
+/// The databases and what surrounds them.
+pub struct Store {
+    /// The databases.
+    pub keyspace: Keyspace,
+    /// The running client's database.
+    pub db: usize,
+    /// The time, Unix milliseconds; the same for all that one batch does.
+    pub now_ms: i64,
+    /// Whether this server follows a primary: then only the primary expires keys.
+    pub is_replica: bool,
+    /// Whether the running command came from the primary: then nothing expires under it.
+    pub from_primary: bool,
+    /// Whether the running client's reads count as accesses.
+    pub no_touch: bool,
+    /// Expiry and eviction wait (CLIENT PAUSE).
+    pub frozen: bool,
+    /// DEBUG SET-ACTIVE-EXPIRE.
+    pub active_expire: bool,
+    /// Effects of the running command.
+    pub fx: Effects,
+    /// Which keyspace events are wanted.
+    pub event_classes: Classes,
+    /// Keyspace events to be published.
+    pub events: Vec<Event>,
+    /// Clients one of whose watched keys was changed.
+    pub touched_watchers: Vec<ClientKey>,
+    /// Keys that somebody waits for and that have come to be.
+    pub ready: Vec<(usize, Box<[u8]>)>,
+    /// When small encodings give way to large ones.
+    pub limits: Limits,
+    /// Counters.
+    pub stats: StoreStats,
+    watched: Vec<ByKey<Vec<ClientKey>>>,
+    watch_count: usize,
+    waiting: Vec<ByKey<VecDeque<ClientKey>>>,
+    wait_count: usize,
+    access: Access,
+    lfu_log_factor: i64,
+    lfu_decay_minutes: i64,
+    /// The access value of a key touched now, under [`Access::Clock`].
+    clock: u32,
+    rng: Rng,
+    /// The hash of a key computed while its batch was being prefetched.
+    hinted: (usize, usize, u64),
+}
+
+/// The frequency count of a new key.
+const LFU_INITIAL: u32 = 5;
+
+impl Store {
+    /// Empty databases.
+    pub fn new(databases: usize, seed: u64) -> Self {
+        Self {
+            keyspace: Keyspace::new(databases),
+            db: 0,
+            now_ms: 0,
+            is_replica: false,
+            from_primary: false,
+            no_touch: false,
+            frozen: false,
+            active_expire: true,
+            fx: Effects::default(),
+            event_classes: Classes::default(),
+            events: Vec::new(),
+            touched_watchers: Vec::new(),
+            ready: Vec::new(),
+            limits: Limits::default(),
+            stats: StoreStats::default(),
+            watched: (0..databases).map(|_| ByKey::new()).collect(),
+            watch_count: 0,
+            waiting: (0..databases).map(|_| ByKey::new()).collect(),
+            wait_count: 0,
+            access: Access::Clock,
+            lfu_log_factor: 10,
+            lfu_decay_minutes: 1,
+            clock: 0,
+            rng: Rng::new(seed ^ 0x5EED),
+            hinted: (0, 0, 0),
+        }
+    }
+
+    /// Takes over the settings that concern the data.
+    pub fn apply_config(&mut self, config: &Config) {
+        self.event_classes = config.notify_keyspace_events.0;
+        self.limits = Limits {
+            list_max_listpack_size: config.list_max_listpack_size.get(),
+            hash_max_listpack_entries: config.hash_max_listpack_entries.get() as usize,
+            hash_max_listpack_value: config.hash_max_listpack_value.get() as usize,
+            set_max_intset_entries: config.set_max_intset_entries.get() as usize,
+            set_max_listpack_entries: config.set_max_listpack_entries.get() as usize,
+            set_max_listpack_value: config.set_max_listpack_value.get() as usize,
+            zset_max_listpack_entries: config.zset_max_listpack_entries.get() as usize,
+            zset_max_listpack_value: config.zset_max_listpack_value.get() as usize,
+        };
+        self.access = match config.maxmemory_policy {
+            MaxMemoryPolicy::AllKeysLfu | MaxMemoryPolicy::VolatileLfu => Access::Frequency,
+            _ => Access::Clock,
+        };
+        self.lfu_log_factor = config.lfu_log_factor.get();
+        self.lfu_decay_minutes = config.lfu_decay_time.get();
+        self.set_time(self.now_ms);
+    }
+
+    /// Sets the time, Unix milliseconds.
+    pub fn set_time(&mut self, now_ms: i64) {
+        self.now_ms = now_ms;
+        self.clock = (now_ms / 1000) as u32 & 0xFF_FFFF;
+    }
+
+    /// Whether accesses are kept as frequencies.
+    pub fn counts_frequency(&self) -> bool {
+        self.access == Access::Frequency
+    }
+
+    /// Hands in the hash of a key whose bytes are about to be looked up from this very place.
+    #[inline]
+    pub fn hint(&mut self, key: &[u8], hash: u64) {
+        self.hinted = (key.as_ptr() as usize, key.len(), hash);
+    }
+
+    /// The hash of a key.
+    #[inline]
+    pub fn hash(&self, key: &[u8]) -> u64 {
+        let (at, len, hash) = self.hinted;
+        if key.as_ptr() as usize == at && key.len() == len { hash } else { keyspace::hash(key) }
+    }
+
+    /// Forgets the hint: the bytes it belonged to are no longer there.
+    #[inline]
+    pub fn clear_hint(&mut self) {
+        self.hinted = (0, 0, 0);
+    }
+
+    /// The current database.
+    #[inline]
+    pub fn current(&self) -> &Db {
+        self.keyspace.db(self.db)
+    }
+
+    /// The current database.
+    #[inline]
+    pub fn current_mut(&mut self) -> &mut Db {
+        self.keyspace.db_mut(self.db)
+    }
+
+    /// Whether an entry is past its time, as commands see it.
+    #[inline]
+    pub fn is_expired(&self, entry: &Entry) -> bool {
+        entry.expire_at().is_some_and(|at| at <= self.now_ms) && !self.from_primary
+    }
+
+    // Looking.
+
+    /// The entry of a live key, without counting the look.
+    pub fn peek(&mut self, key: &[u8]) -> Option<&Entry> {
+        let mut this = self;
+        let hash = this.hash(key);
+        polonius!(|this| -> Option<&'polonius Entry> {
+            match this.current().get_hashed(hash, key) {
+                Some(entry) => {
+                    if !this.is_expired(entry) {
+                        polonius_return!(Some(entry));
+                    }
+                }
+                None => polonius_return!(None),
+            }
+        });
+        this.expire(key);
+        None
+    }
+
+    /// The entry of a live key, for a command that reads it.
+    #[inline]
+    pub fn get(&mut self, key: &[u8]) -> Option<&Entry> {
+        let mut this = self;
+        let hash = this.hash(key);
+        polonius!(|this| -> Option<&'polonius Entry> {
+            if let Some(entry) = this.keyspace.db(this.db).get_hashed(hash, key) {
+                if !this.is_expired(entry) {
+                    this.stats.hits += 1;
+                    let next = if this.no_touch {
+                        entry.access()
+                    } else {
+                        match this.access {
+                            Access::Clock => this.clock,
+                            Access::Frequency => next_frequency(entry.access(), this.now_ms, this.lfu_log_factor, this.lfu_decay_minutes, &mut this.rng),
+                        }
+                    };
+                    if entry.access() != next {
+                        entry.set_access(next);
+                    }
+                    polonius_return!(Some(entry));
+                }
+            }
+        });
+        this.missed(key);
+        None
+    }
+
+    #[cold]
+    fn missed(&mut self, key: &[u8]) {
+        self.stats.misses += 1;
+        self.expire_if_due(key);
+        self.notify(Classes::KEY_MISS, "keymiss", key);
+    }
+
+    /// The entry of a live key, to be changed.
+    #[inline]
+    pub fn get_mut(&mut self, key: &[u8]) -> Option<&mut Entry> {
+        self.expire_if_due(key);
+        let (hash, clock, counts) = (self.hash(key), self.clock, self.counts_frequency());
+        let db = self.db;
+        let entry = self.keyspace.db_mut(db).get_mut_hashed(hash, key)?;
+        if !self.no_touch {
+            let next = if counts {
+                next_frequency(entry.access(), self.now_ms, self.lfu_log_factor, self.lfu_decay_minutes, &mut self.rng)
+            } else {
+                clock
+            };
+            if entry.access() != next {
+                entry.set_access(next);
+            }
+        }
+        Some(entry)
+    }
+
+    /// Whether a live key is there.
+    pub fn exists(&mut self, key: &[u8]) -> bool {
+        self.peek(key).is_some()
+    }
+
+    /// The type of what a key of any database holds, expired or not.
+    pub fn kind_of(&self, db: usize, key: &[u8]) -> Option<KeyKind> {
+        self.keyspace.db(db).get(key).map(KeyKind::of)
+    }
+
+    /// Removes `key` if its time is up. A replica leaves that to its primary.
+    #[inline]
+    pub fn expire_if_due(&mut self, key: &[u8]) {
+        if self.current().expires_len() == 0 {
+            return;
+        }
+        let hash = self.hash(key);
+        if self.current().get_hashed(hash, key).is_some_and(|entry| self.is_expired(entry)) {
+            self.expire(key);
+        }
+    }
+
+    #[cold]
+    fn expire(&mut self, key: &[u8]) {
+        if self.is_replica || self.frozen {
+            return;
+        }
+        let hash = keyspace::hash(key);
+        let db = self.db;
+        if let Some(entry) = self.keyspace.db_mut(db).remove_hashed(hash, key) {
+            self.gone_by_time(db, entry);
+        }
+    }
+
+    /// What follows the removal of an expired entry.
+    fn gone_by_time(&mut self, db: usize, entry: Entry) {
+        self.stats.expired += 1;
+        self.fx.before(db, &[b"DEL", entry.key()]);
+        self.touch_watchers(db, entry.key());
+        self.notify_in(db, Classes::EXPIRED, "expired", entry.key());
+        self.keyspace.db_mut(db).discard(entry);
+    }
+
+    /// Removes up to `budget` due keys of a database; how many it removed.
+    pub fn expire_some(&mut self, db: usize, budget: usize) -> usize {
+        let mut due = Vec::new();
+        self.keyspace.db_mut(db).expire_due(self.now_ms, budget, |entry| due.push(entry));
+        let n = due.len();
+        for entry in due {
+            self.gone_by_time(db, entry);
+        }
+        n
+    }
+
+    // Typed looks.
+
+    /// The bytes of a string; digits of an integer go to `digits`.
+    #[inline]
+    pub fn string<'a>(&'a mut self, key: &[u8], digits: &'a mut [u8; 20]) -> Result<Option<&'a [u8]>> {
+        match self.get(key).map(Entry::value) {
+            None => Ok(None),
+            Some(ValueRef::Bytes(bytes)) => Ok(Some(bytes)),
+            Some(ValueRef::Int(n)) => Ok(Some(base::num::format_i64(n, digits))),
+            Some(_) => Err(WRONG_TYPE),
+        }
+    }
+
+    // Changing.
+
+    /// Sets a string, whatever the key held.
+    #[inline]
+    pub fn set_string(&mut self, key: &[u8], value: &[u8], expiry: Expiry) {
+        let hash = self.hash(key);
+        let access = self.fresh_access();
+        let db = self.current_mut();
+        let before = db.len();
+        db.set_hashed(hash, key, value, expiry).set_access(access);
+        if db.len() > before {
+            self.notify(Classes::NEW, "new", key);
+        }
+    }
+
+    /// The access value of an entry that is made now.
+    #[inline]
+    pub fn fresh_access(&self) -> u32 {
+        match self.access {
+            Access::Clock => self.clock,
+            Access::Frequency => minutes(self.now_ms) << 8 | LFU_INITIAL,
+        }
+    }
+
+    /// Puts a value under a key, replacing what was there.
+    pub fn insert(&mut self, key: &[u8], value: Value, expire_ms: Option<i64>) {
+        self.insert_entry(Entry::new_value(key, value, expire_ms));
+    }
+
+    /// Puts an entry into the current database, replacing what was under its key.
+    pub fn insert_entry(&mut self, entry: Entry) {
+        entry.set_access(self.fresh_access());
+        if self.wait_count > 0 {
+            self.signal(self.db, entry.key());
+        }
+        let key: Option<Box<[u8]>> = self.event_classes.any(Classes::NEW).then(|| entry.key().into());
+        let db = self.current_mut();
+        let before = db.len();
+        db.insert(entry);
+        if let Some(key) = key.filter(|_| self.current().len() > before) {
+            self.notify(Classes::NEW, "new", &key);
+        }
+    }
+
+    /// Takes a key out, live or not.
+    pub fn remove(&mut self, key: &[u8]) -> Option<Entry> {
+        let hash = self.hash(key);
+        self.current_mut().remove_hashed(hash, key)
+    }
+
+    /// Removes a live key; whether there was one. Its memory is freed elsewhere if there is much of it.
+    pub fn delete(&mut self, key: &[u8]) -> bool {
+        self.expire_if_due(key);
+        match self.remove(key) {
+            Some(entry) => {
+                self.current_mut().discard(entry);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Removes a key whose container has become empty, and says so.
+    pub fn delete_if_empty(&mut self, key: &[u8]) -> bool {
+        let hash = self.hash(key);
+        let empty = self.current().get_hashed(hash, key).is_some_and(|entry| match entry.value() {
+            ValueRef::List(v) => v.is_empty(),
+            ValueRef::Set(v) => v.is_empty(),
+            ValueRef::ZSet(v) => v.is_empty(),
+            ValueRef::Hash(v) => v.is_empty(),
+            _ => false,
+        });
+        if empty {
+            self.remove(key);
+            self.notify(Classes::GENERIC, "del", key);
+        }
+        empty
+    }
+
+    /// Sets or clears a key's expiry; false where there is no such key.
+    pub fn set_expire(&mut self, key: &[u8], at_ms: Option<i64>) -> bool {
+        self.current_mut().set_expire(key, at_ms)
+    }
+
+    /// Says that the running command has changed `n` things of a key: it will be propagated,
+    /// watchers and subscribers are told.
+    #[inline]
+    pub fn changed(&mut self, class: Classes, event: &'static str, key: &[u8], n: u64) {
+        self.fx.changed(n);
+        self.touch(key);
+        self.notify(class, event, key);
+    }
+
+    /// Tells those who watch a key of the current database.
+    #[inline]
+    pub fn touch(&mut self, key: &[u8]) {
+        if self.watch_count > 0 {
+            self.touch_watchers(self.db, key);
+        }
+    }
+
+    /// Notes a keyspace event, if anybody may want it.
+    #[inline]
+    pub fn notify(&mut self, class: Classes, event: &'static str, key: &[u8]) {
+        if self.event_classes.any(class) {
+            self.notify_in(self.db, class, event, key);
+        }
+    }
+
+    /// Likewise, for a key of any database.
+    #[cold]
+    pub fn notify_in(&mut self, db: usize, class: Classes, event: &'static str, key: &[u8]) {
+        if self.event_classes.any(class) {
+            self.events.push(Event { name: event, db, key: key.into() });
+        }
+    }
+
+    // Watching.
+
+    /// A client watches a key of the current database.
+    pub fn watch(&mut self, key: &[u8], client: ClientKey) {
+        self.watched[self.db].entry(key.into()).or_default().push(client);
+        self.watch_count += 1;
+    }
+
+    /// A client no longer watches a key.
+    pub fn unwatch(&mut self, db: usize, key: &[u8], client: ClientKey) {
+        if let Some(watchers) = self.watched[db].get_mut(key) {
+            let before = watchers.len();
+            watchers.retain(|w| *w != client);
+            self.watch_count -= before - watchers.len();
+            if watchers.is_empty() {
+                self.watched[db].remove(key);
+            }
+        }
+    }
+
+    /// How many keys are watched.
+    pub fn watched_keys(&self) -> usize {
+        self.watched.iter().map(BTreeMap::len).sum()
+    }
+
+    #[cold]
+    fn touch_watchers(&mut self, db: usize, key: &[u8]) {
+        if let Some(watchers) = self.watched[db].get(key) {
+            self.touched_watchers.extend_from_slice(watchers);
+        }
+    }
+
+    /// Tells all who watch a key of a database that is emptied or exchanged; `other` is what takes
+    /// its place. A watched key that is in neither has not changed.
+    pub fn touch_all_watchers(&mut self, db: usize, other: Option<usize>) {
+        let there = |keyspace: &Keyspace, db: usize, key: &[u8]| keyspace.db(db).get(key).is_some();
+        for (key, watchers) in &self.watched[db] {
+            if there(&self.keyspace, db, key) || other.is_some_and(|o| there(&self.keyspace, o, key)) {
+                self.touched_watchers.extend_from_slice(watchers);
+            }
+        }
+    }
+
+    // Waiting.
+
+    /// A client waits for a key of the current database; false where it does so already.
+    pub fn wait_for(&mut self, key: &[u8], client: ClientKey) -> bool {
+        let queue = self.waiting[self.db].entry(key.into()).or_default();
+        if queue.contains(&client) {
+            return false;
+        }
+        queue.push_back(client);
+        self.wait_count += 1;
+        true
+    }
+
+    /// A client no longer waits for a key.
+    pub fn no_longer_wait_for(&mut self, db: usize, key: &[u8], client: ClientKey) {
+        if let Some(queue) = self.waiting[db].get_mut(key) {
+            let before = queue.len();
+            queue.retain(|c| *c != client);
+            self.wait_count -= before - queue.len();
+            if queue.is_empty() {
+                self.waiting[db].remove(key);
+            }
+        }
+    }
+
+    /// Who waits for a key, the first to be served first.
+    pub fn waiting_for(&self, db: usize, key: &[u8]) -> Vec<ClientKey> {
+        self.waiting[db].get(key).map_or(Vec::new(), |queue| queue.iter().copied().collect())
+    }
+
+    /// How many keys somebody waits for.
+    pub fn awaited_keys(&self) -> usize {
+        self.waiting.iter().map(BTreeMap::len).sum()
+    }
+
+    /// A key may serve those who wait for it.
+    pub fn signal(&mut self, db: usize, key: &[u8]) {
+        if self.wait_count > 0 && self.waiting[db].contains_key(key) && !self.ready.iter().any(|(d, k)| *d == db && **k == *key) {
+            self.ready.push((db, key.into()));
+        }
+    }
+
+    /// Every awaited key of a database may have come to be (SWAPDB, a new data set).
+    pub fn signal_all(&mut self, db: usize) {
+        let keys: Vec<Box<[u8]>> = self.waiting[db].keys().cloned().collect();
+        for key in keys {
+            if self.kind_of(db, &key).is_some() {
+                self.signal(db, &key);
+            }
+        }
+    }
+
+    /// A source of chance.
+    pub fn rng(&mut self) -> &mut Rng {
+        &mut self.rng
+    }
+
+    /// The frequency count of an access value as of now.
+    pub fn frequency(&self, access: u32) -> u32 {
+        decayed(access, self.now_ms, self.lfu_decay_minutes)
+    }
+
+    /// Seconds since the access that a clock value tells of.
+    pub fn idle_seconds(&self, access: u32) -> u32 {
+        self.clock.wrapping_sub(access) & 0xFF_FFFF
+    }
+}
+
+fn minutes(now_ms: i64) -> u32 {
+    (now_ms / 60_000) as u32 & 0xFFFF
+}
+
+fn decayed(access: u32, now_ms: i64, decay_minutes: i64) -> u32 {
+    let (then, count) = (access >> 8, access & 0xFF);
+    let passed = minutes(now_ms).wrapping_sub(then) & 0xFFFF;
+    let periods = if decay_minutes > 0 { passed / decay_minutes as u32 } else { 0 };
+    count.saturating_sub(periods)
+}
+
+/// The access value after one more access: the larger the count, the less likely it grows.
+fn next_frequency(access: u32, now_ms: i64, log_factor: i64, decay_minutes: i64, rng: &mut Rng) -> u32 {
+    let mut count = decayed(access, now_ms, decay_minutes);
+    if count < 255 {
+        let base = f64::from(count.saturating_sub(LFU_INITIAL));
+        if rng.unit() < 1.0 / (base * log_factor as f64 + 1.0) {
+            count += 1;
+        }
+    }
+    minutes(now_ms) << 8 | count
+}
+
+macro_rules! containers {
+    ($($variant:ident: $type:ident, $get:ident, $get_mut:ident, $make:ident;)*) => {
+        impl Store {
+            $(
+                /// Reads the container under a key; an error where the key holds another type.
+                #[inline]
+                pub fn $get(&mut self, key: &[u8]) -> Result<Option<&$type>> {
+                    match self.get(key).map(Entry::value) {
+                        None => Ok(None),
+                        Some(ValueRef::$variant(value)) => Ok(Some(value)),
+                        Some(_) => Err(WRONG_TYPE),
+                    }
+                }
+
+                /// The container under a key, to be changed; an error where the key holds another type.
+                #[inline]
+                pub fn $get_mut(&mut self, key: &[u8]) -> Result<Option<&mut $type>> {
+                    match self.get_mut(key) {
+                        None => Ok(None),
+                        Some(entry) => match entry.value_mut() {
+                            Some(Value::$variant(value)) => Ok(Some(value)),
+                            _ => Err(WRONG_TYPE),
+                        },
+                    }
+                }
+
+                /// The container under a key, to be changed; a new one where there is none.
+                pub fn $make(&mut self, key: &[u8]) -> Result<&mut $type> {
+                    if self.peek(key).is_none() {
+                        self.insert(key, Value::$variant($type::new()), None);
+                    }
+                    Ok(self.$get_mut(key)?.expect("the key was there or has just been made"))
+                }
+            )*
+        }
+    };
+}
+
+containers! {
+    List: List, list, list_mut, list_or_new;
+    Hash: Hash, hash_value, hash_mut, hash_or_new;
+    Set: Set, set, set_mut, set_or_new;
+    ZSet: ZSet, zset, zset_mut, zset_or_new;
+}
+
