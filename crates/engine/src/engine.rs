@@ -138,6 +138,12 @@ pub struct Engine {
     pub tick_ns: u64,
     /// Commands run inside EXEC: they may not block.
     pub in_exec: bool,
+    /// Candidates for eviction.
+    pub evict_pool: crate::eviction::Pool,
+    /// The database that random eviction looks at next.
+    pub evict_next_db: usize,
+    /// Memory in use that `maxmemory` does not count: what replicas have not read yet.
+    pub uncounted_bytes: usize,
     /// The command that runs.
     pub running: Option<&'static Command>,
 }
@@ -165,6 +171,9 @@ impl Engine {
             monotonic_ns,
             tick_ns: monotonic_ns(),
             in_exec: false,
+            evict_pool: crate::eviction::Pool::default(),
+            evict_next_db: 0,
+            uncounted_bytes: 0,
             running: None,
             config,
         };

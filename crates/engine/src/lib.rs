@@ -1,2 +1,22 @@
 //! Commands over the keyspace: dispatch, effects, transactions, Pub/Sub, blocking.
+//!
+//! See [`engine::Engine`] for the way of a request, [`store::Store`] for the data as handlers
+//! see it, [`commands`] for the commands by family.
 #![forbid(unsafe_code)]
+
+pub mod blocking;
+pub mod client;
+pub mod commands;
+pub mod config;
+pub mod effects;
+pub mod engine;
+pub mod error;
+pub mod eviction;
+pub mod host;
+pub mod notify;
+pub mod pause;
+pub mod pubsub;
+pub mod spec;
+pub mod stats;
+pub mod store;
+pub mod table;

@@ -11,6 +11,7 @@ use crate::effects::Effects;
 use crate::error::{Result, WRONG_TYPE};
 use crate::notify::{Classes, Event};
 use base::rng::Rng;
+use keyspace::memory::Meter;
 use keyspace::{Db, Entry, Expiry, Hash, Keyspace, Limits, List, Set, Value, ValueRef, ZSet};
 use polonius_the_crab::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
@@ -111,6 +112,8 @@ pub struct Store {
     pub limits: Limits,
     /// Counters.
     pub stats: StoreStats,
+    /// Memory in use.
+    pub meter: Meter,
     watched: Vec<ByKey<Vec<ClientKey>>>,
     watch_count: usize,
     waiting: Vec<ByKey<VecDeque<ClientKey>>>,
@@ -147,6 +150,7 @@ impl Store {
             ready: Vec::new(),
             limits: Limits::default(),
             stats: StoreStats::default(),
+            meter: Meter::new(),
             watched: (0..databases).map(|_| ByKey::new()).collect(),
             watch_count: 0,
             waiting: (0..databases).map(|_| ByKey::new()).collect(),

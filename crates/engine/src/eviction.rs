@@ -1,0 +1,139 @@
+//! Eviction: when memory is used up, keys give way by the policy of `maxmemory-policy`.
+//!
+//! As in Redis the least recently or least often used key is found by sampling: each round
+//! looks at a few random keys and keeps the best candidates in a pool, so that good ones
+//! seen earlier are not forgotten. `volatile-ttl` needs no sample: the store finds the key
+//! that expires next.
+
+use crate::config::values::MaxMemoryPolicy::{self, *};
+use crate::engine::Engine;
+use crate::notify::Classes;
+use keyspace::Entry;
+
+/// Candidates remembered between rounds.
+const POOL_MAX: usize = 16;
+/// Keys that one check may evict before it lets clients go on; the next check continues.
+const ROUNDS_MAX: usize = 4096;
+
+/// Candidates, the best last.
+#[derive(Debug, Default)]
+pub struct Pool(Vec<(u64, usize, Box<[u8]>)>);
+
+impl Pool {
+    fn offer(&mut self, score: u64, db: usize, entry: &Entry) {
+        if self.0.len() == POOL_MAX && self.0[0].0 >= score {
+            return;
+        }
+        if self.0.iter().any(|(_, d, key)| *d == db && **key == *entry.key()) {
+            return;
+        }
+        let at = self.0.partition_point(|(s, ..)| *s < score);
+        self.0.insert(at, (score, db, entry.key().into()));
+        if self.0.len() > POOL_MAX {
+            self.0.remove(0);
+        }
+    }
+}
+
+impl Engine {
+    /// Evicts until memory in use is below `maxmemory`; whether it is.
+    pub fn make_room(&mut self) -> bool {
+        let limit = self.config.maxmemory.get() as usize;
+        if limit == 0 || self.store.meter.used().saturating_sub(self.uncounted_bytes) <= limit {
+            return true;
+        }
+        self.store.meter.refresh();
+        if self.store.is_replica && self.config.replica_ignore_maxmemory {
+            return true;
+        }
+        let policy = self.config.maxmemory_policy;
+        let started_ns = (self.monotonic_ns)();
+        let mut evicted = 0;
+        for _ in 0..ROUNDS_MAX {
+            if self.store.meter.used().saturating_sub(self.uncounted_bytes) <= limit {
+                break;
+            }
+            if policy == NoEviction || self.store.frozen || !self.evict_one(policy) {
+                break;
+            }
+            evicted += 1;
+        }
+        if evicted > 0 {
+            let took_ms = (self.monotonic_ns)().saturating_sub(started_ns) / 1_000_000;
+            self.stats.latency_event("eviction-cycle", self.store.now_ms / 1000, took_ms);
+        }
+        // What was evicted may still wait to be freed on another thread.
+        self.store.meter.used().saturating_sub(self.uncounted_bytes) <= limit || (evicted > 0 && self.store.keyspace.has_trash())
+    }
+
+    fn evict_one(&mut self, policy: MaxMemoryPolicy) -> bool {
+        let Some((db, key)) = self.pick_victim(policy) else { return false };
+        let outer_db = std::mem::replace(&mut self.store.db, db);
+        if let Some(entry) = self.store.remove(&key) {
+            self.store.keyspace.db_mut(db).discard(entry);
+            self.store.stats.evicted += 1;
+            self.store.touch(&key);
+            self.store.notify(Classes::EVICTED, "evicted", &key);
+            self.store.fx.rewrite(db, &[b"DEL", &key]);
+            self.settle(db, b"");
+        }
+        self.store.db = outer_db;
+        true
+    }
+
+    fn pick_victim(&mut self, policy: MaxMemoryPolicy) -> Option<(usize, Box<[u8]>)> {
+        let volatile = matches!(policy, VolatileLru | VolatileLfu | VolatileRandom | VolatileTtl);
+        let databases = self.store.keyspace.databases();
+        match policy {
+            VolatileTtl => {
+                let all = (0..databases).filter_map(|db| {
+                    let entry = self.store.keyspace.db(db).nearest_expiry()?;
+                    Some((entry.expire_at()?, db, entry))
+                });
+                all.min_by_key(|(at, ..)| *at).map(|(_, db, entry)| (db, entry.key().into()))
+            }
+            AllKeysRandom | VolatileRandom => {
+                let start = self.evict_next_db;
+                for i in 0..databases {
+                    let db = (start + i) % databases;
+                    let mut found = None;
+                    let rng = &mut self.rng;
+                    let sample = self.store.keyspace.db(db).sample_for_eviction(1, volatile, || rng.next_u64(), |entry| found = Some(entry.key().into()));
+                    if sample > 0 {
+                        self.evict_next_db = (db + 1) % databases;
+                        return found.map(|key| (db, key));
+                    }
+                }
+                None
+            }
+            _ => self.pick_from_pool(policy, volatile),
+        }
+    }
+
+    fn pick_from_pool(&mut self, policy: MaxMemoryPolicy, volatile: bool) -> Option<(usize, Box<[u8]>)> {
+        let samples = self.config.maxmemory_samples.get() as usize;
+        for _ in 0..64 {
+            let mut any = 0;
+            for db in 0..self.store.keyspace.databases() {
+                let (rng, pool, store) = (&mut self.rng, &mut self.evict_pool, &self.store);
+                any += store.keyspace.db(db).sample_for_eviction(samples, volatile, || rng.next_u64(), |entry| {
+                    let score = match policy {
+                        AllKeysLfu | VolatileLfu => 255 - u64::from(store.frequency(entry.access())),
+                        _ => u64::from(store.idle_seconds(entry.access())),
+                    };
+                    pool.offer(score, db, entry);
+                });
+            }
+            if any == 0 {
+                return None;
+            }
+            while let Some((_, db, key)) = self.evict_pool.0.pop() {
+                let there = self.store.keyspace.db(db).get(&key).is_some_and(|entry| !volatile || entry.expire_at().is_some());
+                if there {
+                    return Some((db, key));
+                }
+            }
+        }
+        None
+    }
+}
