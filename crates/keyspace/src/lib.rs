@@ -1,1 +1,3 @@
 //! The persistent store: hash trie, counted B+tree, packed values, O(1) snapshots.
+
+pub mod btree;
