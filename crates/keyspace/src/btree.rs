@@ -32,10 +32,11 @@ mod tests;
 
 pub use iter::Iter;
 
-const LEAF_MAX: usize = 64;
+// Unit tests use small nodes, so that a few thousand items make a deep tree and every kind of repair happens.
+const LEAF_MAX: usize = if cfg!(test) { 12 } else { 64 };
 const LEAF_MIN: usize = LEAF_MAX / 4;
-const LEAF_STEP: usize = 8;
-const INNER_MAX: usize = 32;
+const LEAF_STEP: usize = if cfg!(test) { 3 } else { 8 };
+const INNER_MAX: usize = if cfg!(test) { 8 } else { 32 };
 const INNER_MIN: usize = INNER_MAX / 4;
 
 /// What a [`BTree`] holds.

@@ -372,10 +372,11 @@ fn a_write_after_a_clone_copies_one_path_only() {
 #[test]
 fn appending_in_order_leaves_full_leaves() {
     let mut tree = BTree::new();
-    for key in 0..6_400 {
+    let count = 100 * LEAF_MAX as u32;
+    for key in 0..count {
         insert(&mut tree, key, 1);
     }
-    for key in 0..6_400 {
+    for key in 0..count {
         tree.push_front(Entry { key, weight: 1 });
     }
     let mut fills = Vec::new();
