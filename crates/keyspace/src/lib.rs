@@ -15,6 +15,7 @@
 //! Limits: one thread writes. It owns no socket, file, clock or random source: times and random numbers come in from outside.
 
 mod blob;
+pub mod btree;
 pub mod db;
 pub mod entry;
 pub mod hash;
