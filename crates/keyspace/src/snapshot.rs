@@ -103,6 +103,11 @@ impl Keyspace {
         std::mem::replace(&mut self.dbs, other.dbs)
     }
 
+    /// Whether anything waits to be freed elsewhere.
+    pub fn has_trash(&self) -> bool {
+        self.dbs.iter().any(Db::has_trash)
+    }
+
     /// What was replaced in any database and may take long to free. The caller drops it on another thread.
     pub fn take_trash(&mut self) -> Vec<Entry> {
         let mut trash = Vec::new();

@@ -1,13 +1,34 @@
 //! The commands, by family. Each family's module lists its handlers by name; the facts of the
 //! commands (arity, flags, keys) are in the table of [`crate::spec`].
+//!
+//! A handler gets the engine and the request. It reads its arguments with the helpers of
+//! [`options`], looks and changes through [`crate::store::Store`], writes its reply to
+//! `engine.out`, says once what it changed with `store.changed`, and names other effects
+//! (`store.fx.rewrite`) where a replay of the request would not give the same. It checks
+//! everything before it changes anything.
 
+use crate::engine::Engine;
+use crate::error::Result;
 use crate::table::Run;
 
-mod options;
+pub mod options;
+mod pubsub;
 mod strings;
+mod transactions;
 
 /// Handlers by command name; subcommands as `container|name`.
 pub type Family = &'static [(&'static str, Run)];
 
 /// All families.
-pub static FAMILIES: &[Family] = &[strings::COMMANDS];
+pub static FAMILIES: &[Family] = &[pubsub::COMMANDS, strings::COMMANDS, transactions::COMMANDS];
+
+/// Replies with the help of a container command: each subcommand's form and what it does.
+fn help(e: &mut Engine, container: &str, lines: &[(&str, &str)]) -> Result {
+    e.out.array(lines.len() * 2 + 3);
+    e.out.simple(&format!("{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
+    for (form, meaning) in lines.iter().chain(&[("HELP", "Print this help.")]) {
+        e.out.simple(form);
+        e.out.simple(&format!("    {meaning}"));
+    }
+    Ok(())
+}
