@@ -17,7 +17,7 @@ use crate::blocking::Blocking;
 use crate::client::{Class, ClientFlags, ClientKey, Clients, Kept};
 use crate::config::Config;
 use crate::effects::Stream;
-use crate::error::{self, Error, Result};
+use crate::error::{self, Error};
 use crate::host::Host;
 use crate::pause::Pause;
 use crate::pubsub::PubSub;

@@ -1,0 +1,609 @@
+//! The event loop: one thread that owns the data.
+//!
+//! ```text
+//!  poll ─► events ─► parse all requests of all ready connections   (in place, into `batch`)
+//!   ▲                  │
+//!   │                  ▼  by windows of WINDOW requests
+//!   │               prefetch the keys' paths ─► run them one after another
+//!   │                  │
+//!   │                  ▼
+//!   │               effects ─► replication log ─► replicas
+//!   │               replies ─► one send per connection
+//!   └───────────────── timers: expiry, time-outs, saving, heartbeats
+//! ```
+
+use super::Server;
+use super::conns::Peer;
+use super::log::log;
+use engine::client::{Class, ClientFlags};
+use engine::engine::{Flow, Order};
+use net::{ConnId, DataSlot, Event};
+use resp::{Args, Limits, Span, Status};
+use std::time::Duration;
+
+/// Requests whose keys are prefetched together.
+const WINDOW: usize = 64;
+/// Unsent replies above which a client's further requests wait until it has read some.
+const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
+/// Input of a waiting client above which it is no longer read.
+const INPUT_PAUSE_BYTES: usize = 1 << 20;
+/// A send buffer larger than this is given back to the allocator after use.
+const SPARE_BYTES_MAX: usize = 256 << 10;
+
+/// Where a request's bytes are while its batch runs.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    /// In a receive buffer.
+    Slot(DataSlot),
+    /// In the connection's own input.
+    Input,
+    /// In `Batch::owned`: an inline request in multibulk form.
+    Owned(usize),
+}
+
+/// One request of a batch.
+#[derive(Clone, Copy, Debug)]
+struct Request {
+    conn: ConnId,
+    source: Source,
+    /// The request's place in its source.
+    start: usize,
+    end: usize,
+    /// Where the next request begins in the connection's bytes.
+    next: usize,
+    spans: (u32, u32),
+}
+
+/// The bytes of one connection in a batch.
+#[derive(Debug)]
+struct Part {
+    conn: ConnId,
+    slot: Option<DataSlot>,
+    /// Bytes that were run or refused: what follows is kept.
+    consumed: usize,
+    /// Requests not run, because the client waits: the parser starts anew.
+    cut: bool,
+    /// How many requests it has in the batch.
+    requests: usize,
+    error: Option<resp::ProtocolError>,
+}
+
+/// Requests that are parsed and run together. Its vectors are kept from one to the next.
+#[derive(Debug, Default)]
+pub struct Batch {
+    requests: Vec<Request>,
+    spans: Vec<Span>,
+    parts: Vec<Part>,
+    owned: Vec<Vec<u8>>,
+    hashes: Vec<u64>,
+}
+
+impl Batch {
+    fn clear(&mut self) {
+        self.requests.clear();
+        self.spans.clear();
+        self.parts.clear();
+        self.owned.clear();
+    }
+}
+
+impl Server {
+    /// Runs until the server is told to stop.
+    pub fn run(&mut self) -> std::process::ExitCode {
+        let mut events = Vec::new();
+        loop {
+            let timeout = self.timeout();
+            if let Err(error) = self.net.poll(timeout, &mut events) {
+                log!(Warning, "Polling the sockets failed, the server stops: {error}");
+                return std::process::ExitCode::FAILURE;
+            }
+            self.engine.set_time(super::clock::unix_ms());
+            self.take_events(&mut events);
+            self.run_batch();
+            self.settle();
+            self.run_timers();
+            if let Some(code) = self.exit {
+                return code;
+            }
+        }
+    }
+
+    /// How long the loop may sleep.
+    fn timeout(&self) -> Option<Duration> {
+        if !self.resumed.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let now = super::clock::unix_ms();
+        let mut next = self.next_tick_ms;
+        if let Some(at) = self.engine.blocking.next_deadline_ms() {
+            next = next.min(at);
+        }
+        Some(Duration::from_millis((next - now).clamp(0, 1000) as u64))
+    }
+
+    fn take_events(&mut self, events: &mut Vec<Event>) {
+        self.batch.clear();
+        for conn in std::mem::take(&mut self.resumed) {
+            self.parse(conn, None);
+        }
+        for event in events.drain(..) {
+            match event {
+                Event::Data { conn, slot } => self.received(conn, slot),
+                Event::Sent { conn, buf } => self.sent(conn, buf),
+                Event::Accepted { listener, conn } => self.accepted(listener, conn),
+                Event::AcceptFailed { error, .. } => log!(Warning, "Accepting a client connection failed: {error}"),
+                Event::Connected { conn, result } => self.link_connected(conn, result),
+                Event::Eof { conn } => self.ended(conn, None),
+                Event::Error { conn, error } => self.ended(conn, Some(error)),
+                Event::Woken => self.take_notes(),
+            }
+        }
+    }
+
+    fn received(&mut self, id: ConnId, slot: DataSlot) {
+        let len = self.net.data(slot).len();
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        if conn.peer == Peer::Primary && conn.client.is_none() {
+            self.link_received(id, slot);
+            return;
+        }
+        let Some(key) = conn.client else { return };
+        let Some(client) = self.engine.clients.get_mut(key) else { return };
+        client.traffic.received_bytes += len as u64;
+        match conn.peer {
+            Peer::Client => self.engine.stats.net_in += len as u64,
+            Peer::Replica => self.engine.stats.net_in += len as u64,
+            Peer::Primary => {
+                self.engine.stats.repl_in += len as u64;
+                self.outside.link_heard(self.engine.store.now_ms, len as u64);
+            }
+        }
+        if conn.in_batch {
+            // A second buffer of a connection in one round waits for the first one's requests.
+            self.late.push((id, slot));
+            return;
+        }
+        if !conn.input.is_empty() {
+            conn.input.extend_from_slice(self.net.data(slot));
+            self.parse(id, None);
+        } else {
+            self.parse(id, Some(slot));
+        }
+    }
+
+    /// Parses what a connection has sent, into the batch.
+    fn parse(&mut self, id: ConnId, slot: Option<DataSlot>) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let Some(key) = conn.client else { return };
+        let Some(client) = self.engine.clients.get(key) else { return };
+        if client.flags.any(ClientFlags::BLOCKED | ClientFlags::CLOSING | ClientFlags::CLOSE_AFTER_REPLY | ClientFlags::POSTPONED) {
+            if let Some(slot) = slot {
+                conn.input.extend_from_slice(self.net.data(slot));
+            }
+            if conn.input.len() > INPUT_PAUSE_BYTES && !conn.paused {
+                conn.paused = true;
+                self.net.pause(id);
+            }
+            return;
+        }
+        let limits = Limits { bulk_bytes_max: self.engine.config.proto_max_bulk_len.get(), authenticated: client.authenticated };
+        let bytes: &[u8] = match slot {
+            Some(slot) => self.net.data(slot),
+            None => &conn.input,
+        };
+        let batch = &mut self.batch;
+        let first = batch.requests.len();
+        let (mut at, mut error) = (0, None);
+        while at < bytes.len() {
+            let spans_start = batch.spans.len();
+            let (source, start, len) = match conn.parser.parse(&bytes[at..], limits, &mut batch.spans) {
+                Ok(Status::Complete { len }) => {
+                    let source = slot.map_or(Source::Input, Source::Slot);
+                    conn.parser = resp::RequestParser::default();
+                    (source, (at, at + len), len)
+                }
+                Ok(Status::Inline { len, request }) => {
+                    let end = request.len();
+                    batch.owned.push(request);
+                    (Source::Owned(batch.owned.len() - 1), (0, end), len)
+                }
+                Ok(Status::Empty { len }) => {
+                    at += len;
+                    continue;
+                }
+                Ok(Status::Incomplete) => break,
+                Err(e) => {
+                    error = Some(e);
+                    break;
+                }
+            };
+            at += len;
+            let spans = (spans_start as u32, batch.spans.len() as u32);
+            batch.requests.push(Request { conn: id, source, start: start.0, end: start.1, next: at, spans });
+        }
+        let requests = batch.requests.len() - first;
+        conn.in_batch = true;
+        batch.parts.push(Part { conn: id, slot, consumed: at, cut: false, requests, error });
+    }
+
+    /// Runs the batch and keeps what is left of each connection's bytes.
+    fn run_batch(&mut self) {
+        let Server { net, conns, engine, outside, batch, .. } = self;
+        let mut next = 0;
+        let mut part_index = 0;
+        let mut part_left = 0;
+        let mut skipping = false;
+        let mut open: Option<engine::client::ClientKey> = None;
+        while next < batch.requests.len() {
+            let window = &batch.requests[next..(next + WINDOW).min(batch.requests.len())];
+            batch.hashes.clear();
+            if window.len() > 1 {
+                let mut db = None;
+                for request in window {
+                    let hash = bytes_of(net, conns, &batch.owned, request).and_then(|bytes| {
+                        let args = Args::new(bytes, &batch.spans[request.spans.0 as usize..request.spans.1 as usize]);
+                        args.get(1).map(keyspace::hash)
+                    });
+                    batch.hashes.push(hash.unwrap_or(0));
+                    if db.is_none() {
+                        let client = conns.get(request.conn).and_then(|c| c.client).and_then(|k| engine.clients.get(k));
+                        db = client.map(|c| c.db);
+                    }
+                }
+                engine.store.keyspace.db(db.unwrap_or(0)).prefetch(&batch.hashes);
+            }
+            for (i, request) in window.iter().enumerate() {
+                while part_left == 0 {
+                    part_left = batch.parts[part_index].requests;
+                    part_index += 1;
+                    skipping = false;
+                    if let Some(_key) = open.take() {
+                        engine.end();
+                    }
+                }
+                part_left -= 1;
+                if skipping {
+                    continue;
+                }
+                let part = &mut batch.parts[part_index - 1];
+                let Some(conn) = conns.get(request.conn) else {
+                    skipping = true;
+                    continue;
+                };
+                let Some(key) = conn.client.filter(|k| engine.clients.get(*k).is_some()) else {
+                    skipping = true;
+                    continue;
+                };
+                if open.is_none() {
+                    engine.begin(key);
+                    open = Some(key);
+                }
+                let Some(bytes) = bytes_of(net, conns, &batch.owned, request) else { continue };
+                let args = Args::new(bytes, &batch.spans[request.spans.0 as usize..request.spans.1 as usize]);
+                if let (Some(name), Some(&hash)) = (args.get(1), batch.hashes.get(i)) {
+                    engine.store.hint(name, hash);
+                }
+                let flow = engine.execute(outside, &args);
+                engine.store.clear_hint();
+                if conn.peer == Peer::Primary {
+                    outside.applied(engine, args.raw());
+                }
+                match flow {
+                    Flow::Done if engine.out.buf.len() < OUTPUT_PAUSE_BYTES => {}
+                    Flow::Done | Flow::Blocked => {
+                        part.consumed = request.next;
+                        part.cut = true;
+                        skipping = true;
+                    }
+                    Flow::Postponed => {
+                        engine.clients[key].flags.set(ClientFlags::POSTPONED, true);
+                        part.consumed = previous_end(&batch.requests, next + i, request.conn);
+                        part.cut = true;
+                        skipping = true;
+                    }
+                    Flow::Close => {
+                        part.consumed = usize::MAX;
+                        part.cut = true;
+                        skipping = true;
+                    }
+                }
+            }
+            next += window.len();
+        }
+        if open.is_some() {
+            engine.end();
+        }
+        self.keep_rests();
+    }
+
+    /// After a batch: bytes that were not run are kept with their connections, protocol errors
+    /// are answered, replies are marked to be sent.
+    fn keep_rests(&mut self) {
+        let parts = std::mem::take(&mut self.batch.parts);
+        for part in &parts {
+            let id = part.conn;
+            let Some(conn) = self.conns.get_mut(id) else { continue };
+            conn.in_batch = false;
+            if part.cut {
+                conn.parser = resp::RequestParser::default();
+            }
+            match part.slot {
+                Some(slot) => {
+                    let bytes = self.net.data(slot);
+                    if part.consumed < bytes.len() {
+                        conn.input.extend_from_slice(&bytes[part.consumed..]);
+                    }
+                }
+                None if part.consumed >= conn.input.len() => {
+                    conn.input.clear();
+                    if conn.input.capacity() > SPARE_BYTES_MAX {
+                        conn.input = Vec::new();
+                    }
+                }
+                None => {
+                    conn.input.drain(..part.consumed);
+                }
+            }
+            let Some(key) = conn.client else { continue };
+            let input = conn.input.len();
+            if let Some(client) = self.engine.clients.get_mut(key) {
+                client.traffic.query_bytes = input;
+                client.traffic.query_capacity = conn.input.capacity();
+                if !client.flags.any(ClientFlags::BLOCKED) && part.cut && !client.flags.any(ClientFlags::POSTPONED) && part.consumed != usize::MAX {
+                    // Its output is full: it goes on when that has been sent.
+                    if client.out.buf.len() >= OUTPUT_PAUSE_BYTES {
+                        conn.paused = true;
+                        self.net.pause(id);
+                    }
+                }
+                if !client.out.buf.is_empty() {
+                    self.touch(id);
+                }
+            }
+            if let Some(error) = &part.error {
+                if !part.cut {
+                    self.protocol_error(id, error);
+                }
+            } else if input as i64 > self.engine.config.client_query_buffer_limit.get() {
+                log!(Warning, "Closing client that reached max query buffer length: {} (qbuf initial bytes: {input})", self.client_text(id));
+                self.engine.stats.query_limit_closes += 1;
+                self.close(id);
+            }
+        }
+        self.batch.parts = parts;
+        for (id, second) in std::mem::take(&mut self.late) {
+            if let Some(conn) = self.conns.get_mut(id) {
+                conn.input.extend_from_slice(self.net.data(second));
+                if !self.resumed.contains(&id) {
+                    self.resumed.push(id);
+                }
+            }
+        }
+    }
+
+    fn protocol_error(&mut self, id: ConnId, error: &resp::ProtocolError) {
+        let Some(key) = self.conns.get(id).and_then(|c| c.client) else { return };
+        log!(Verbose, "Protocol error ({}) from client: {}", error.0, self.client_text(id));
+        self.engine.stats.count_error(b"ERR");
+        self.engine.output_of(key).error(format!("ERR {error}").as_bytes());
+        self.engine.close_after_reply(key);
+    }
+
+    /// Puts a connection on the list of those to be flushed.
+    pub fn touch(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.get_mut(id) {
+            if !conn.touched {
+                conn.touched = true;
+                self.touched.push(id);
+            }
+        }
+    }
+
+    /// After each batch: orders of the engine, effects to the log, replies to the sockets.
+    pub fn settle(&mut self) {
+        self.outside.take_effects(&mut self.engine);
+        self.do_todos();
+        while !self.engine.orders.is_empty() || !self.engine.dirty_clients.is_empty() {
+            for key in std::mem::take(&mut self.engine.dirty_clients) {
+                if let Some(client) = self.engine.clients.get_mut(key) {
+                    client.in_dirty_list = false;
+                }
+                if let Some(id) = self.conns.of_client(key) {
+                    self.touch(id);
+                }
+            }
+            for order in std::mem::take(&mut self.engine.orders) {
+                self.obey(order);
+            }
+        }
+        for id in std::mem::take(&mut self.touched) {
+            if let Some(conn) = self.conns.get_mut(id) {
+                conn.touched = false;
+            }
+            self.flush(id);
+        }
+        self.feed_replicas();
+        if self.engine.store.keyspace.has_trash() {
+            let trash = self.engine.store.keyspace.take_trash();
+            self.freer.free(trash);
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Close(key) => {
+                if let Some(id) = self.conns.of_client(key) {
+                    self.close(id);
+                }
+            }
+            Order::CloseAfterReply(key) => {
+                if let Some(id) = self.conns.of_client(key) {
+                    if let Some(conn) = self.conns.get_mut(id) {
+                        conn.close_when_sent = true;
+                        conn.input.clear();
+                    }
+                    self.touch(id);
+                }
+            }
+            Order::Resume(key) => {
+                if let Some(id) = self.conns.of_client(key) {
+                    self.resume(id);
+                }
+            }
+        }
+    }
+
+    /// A connection's client may go on: what it has sent meanwhile is run in the next round.
+    pub fn resume(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        if conn.paused && !conn.sending {
+            conn.paused = false;
+            self.net.recv(id);
+        }
+        if !conn.input.is_empty() && !self.resumed.contains(&id) {
+            self.resumed.push(id);
+        }
+    }
+
+    /// Sends what waits for a connection, unless a send is under way.
+    fn flush(&mut self, id: ConnId) {
+        loop {
+            let Some(conn) = self.conns.get_mut(id) else { return };
+            if conn.sending {
+                self.check_output_limit(id);
+                return;
+            }
+            let Some(key) = conn.client else { return };
+            let Some(client) = self.engine.clients.get_mut(key) else { return };
+            if client.out.buf.is_empty() {
+                if conn.close_when_sent {
+                    self.close(id);
+                } else if conn.paused && !client.flags.any(ClientFlags::BLOCKED | ClientFlags::POSTPONED) {
+                    self.resume(id);
+                }
+                return;
+            }
+            if conn.peer == Peer::Replica && self.outside.is_transferring(key) {
+                return;
+            }
+            let buf = std::mem::replace(&mut client.out.buf, std::mem::take(&mut conn.spare));
+            let len = buf.len();
+            client.traffic.sent_bytes += len as u64;
+            client.traffic.sending_bytes = len;
+            self.engine.stats.net_out += len as u64;
+            conn.sending = true;
+            conn.sending_bytes = len;
+            match self.net.send(id, buf) {
+                Some(buf) => self.sent_now(id, buf),
+                None => {
+                    self.check_output_limit(id);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The kernel has taken a buffer: it is kept for the next send.
+    fn sent_now(&mut self, id: ConnId, buf: Vec<u8>) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        conn.sending = false;
+        conn.sending_bytes = 0;
+        if buf.capacity() <= SPARE_BYTES_MAX {
+            conn.spare = buf;
+            conn.spare.clear();
+        }
+        if let Some(client) = conn.client.and_then(|k| self.engine.clients.get_mut(k)) {
+            client.traffic.sending_bytes = 0;
+        }
+    }
+
+    fn sent(&mut self, id: ConnId, buf: Vec<u8>) {
+        self.sent_now(id, buf);
+        let Some(conn) = self.conns.get(id) else { return };
+        let more = conn.client.and_then(|k| self.engine.clients.get(k)).is_some_and(|c| !c.out.buf.is_empty());
+        if more || conn.close_when_sent || conn.paused {
+            self.touch(id);
+        }
+    }
+
+    fn ended(&mut self, id: ConnId, error: Option<std::io::Error>) {
+        let Some(conn) = self.conns.get(id) else { return };
+        match conn.peer {
+            Peer::Primary => self.link_lost(id, error),
+            Peer::Replica => {
+                self.replica_lost(id, error.as_ref());
+                self.close(id);
+            }
+            Peer::Client => {
+                match error {
+                    Some(error) => log!(Verbose, "Reading from client: {error}"),
+                    None => log!(Verbose, "Client closed connection {}", self.client_text(id)),
+                }
+                self.close(id);
+            }
+        }
+    }
+
+    /// Closes a connection and forgets its client.
+    pub fn close(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.remove(id) else { return };
+        self.net.close(id);
+        if let Some(key) = conn.client {
+            self.outside.forget_replica(key);
+            self.engine.remove_client(key);
+        }
+    }
+
+    /// A client as the log shows it.
+    pub fn client_text(&self, id: ConnId) -> String {
+        let client = self.conns.get(id).and_then(|c| c.client).and_then(|k| self.engine.clients.get(k));
+        client.map_or_else(|| "(unknown)".into(), |c| format!("id={} addr={} laddr={} name={}", c.id, c.addr, c.laddr, String::from_utf8_lossy(&c.name)))
+    }
+
+    fn check_output_limit(&mut self, id: ConnId) {
+        let Some(key) = self.conns.get(id).and_then(|c| c.client) else { return };
+        let now_ms = self.engine.store.now_ms;
+        let limits = self.engine.config.client_output_buffer_limit.0;
+        let Some(client) = self.engine.clients.get_mut(key) else { return };
+        let limit = match client.class() {
+            Class::Normal => limits[0],
+            Class::Replica => limits[1],
+            Class::PubSub => limits[2],
+            Class::Primary => return,
+        };
+        let bytes = client.output_bytes() as i64;
+        let hard = limit.hard_bytes > 0 && bytes >= limit.hard_bytes;
+        let mut soft = limit.soft_bytes > 0 && bytes >= limit.soft_bytes;
+        if soft {
+            let since = *client.soft_limit_since_ms.get_or_insert(now_ms);
+            soft = now_ms - since > limit.soft_seconds * 1000;
+        } else {
+            client.soft_limit_since_ms = None;
+        }
+        if hard || soft {
+            let text = self.client_text(id);
+            log!(Warning, "Client {text} scheduled to be closed ASAP for overcoming of output buffer limits.");
+            self.engine.stats.output_limit_closes += 1;
+            self.close(id);
+        }
+    }
+}
+
+/// The bytes of a request while its batch runs.
+#[inline]
+fn bytes_of<'a>(net: &'a net::Net, conns: &'a super::conns::Conns, owned: &'a [Vec<u8>], request: &Request) -> Option<&'a [u8]> {
+    let whole: &[u8] = match request.source {
+        Source::Slot(slot) => net.data(slot),
+        Source::Input => &conns.get(request.conn)?.input,
+        Source::Owned(i) => &owned[i],
+    };
+    whole.get(request.start..request.end)
+}
+
+/// Where the request before number `i` of the same connection ended in its bytes.
+fn previous_end(requests: &[Request], i: usize, conn: ConnId) -> usize {
+    match i.checked_sub(1).map(|p| &requests[p]) {
+        Some(previous) if previous.conn == conn => previous.next,
+        _ => 0,
+    }
+}

@@ -1,0 +1,57 @@
+//! What other threads tell the event loop.
+
+use engine::client::ClientKey;
+use engine::rdb::Loaded;
+use std::os::fd::OwnedFd;
+
+/// A message to the event loop.
+#[derive(Debug)]
+pub enum Note {
+    /// A signal to stop.
+    Signal(i32),
+    /// A save has ended.
+    Saved {
+        /// What went wrong, if anything.
+        error: Option<String>,
+        /// How long it took, milliseconds.
+        took_ms: u64,
+    },
+    /// The data set of the start has been read.
+    StartLoaded(Result<Box<Loaded>, String>),
+    /// A full sync to a replica has ended.
+    Transferred {
+        /// The replica.
+        client: ClientKey,
+        /// The client's id, since a key may be given to another client.
+        id: u64,
+        /// What went wrong, if anything.
+        error: Option<String>,
+        /// Bytes sent.
+        bytes: u64,
+    },
+    /// A full sync from our primary has ended.
+    SyncLoaded {
+        /// Which attempt it was: an abandoned one's end is of no interest.
+        attempt: u64,
+        /// The data, or what went wrong.
+        result: Result<Box<Received>, String>,
+    },
+    /// The name of the primary has been looked up.
+    Resolved {
+        /// Which attempt it was.
+        attempt: u64,
+        /// Its address, or what went wrong.
+        result: Result<std::net::SocketAddr, String>,
+    },
+}
+
+/// A data set received from a primary, and the socket that the stream goes on over.
+#[derive(Debug)]
+pub struct Received {
+    /// The data.
+    pub loaded: Loaded,
+    /// The socket.
+    pub fd: OwnedFd,
+    /// Bytes read beyond the data set.
+    pub rest: Vec<u8>,
+}

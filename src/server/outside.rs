@@ -1,0 +1,170 @@
+//! What surrounds the engine and is not a socket: the replication log and its readers, the
+//! link to a primary, saving, the configuration file. Commands reach it through [`Host`].
+
+use super::link::Link;
+use super::replicas::{Replica, Replicas};
+use super::saving::Saving;
+use engine::client::ClientKey;
+use engine::engine::{Engine, Gates};
+use engine::error::Result;
+use engine::host::{Host, HostCommand};
+use repl::{History, Log, ReplicationId};
+use resp::Args;
+
+/// Work that a command leaves for the event loop, which owns the sockets and threads.
+#[derive(Debug)]
+pub enum Todo {
+    /// A client has become a replica: its connection is fed from the log now.
+    ReplicaAttached(ClientKey),
+    /// Follow this primary.
+    Follow(String, u16),
+    /// Follow nobody.
+    StopFollowing,
+    /// Tell the primary at once how far we are.
+    Acknowledge,
+    /// Save in the background.
+    BackgroundSave,
+    /// Stop the server.
+    Shutdown(super::shutdown::Shutdown),
+    /// A setting has changed that the event loop acts on.
+    SettingChanged(&'static str),
+}
+
+/// The surroundings.
+pub struct Outside {
+    /// The replication log.
+    pub log: Log,
+    /// Under which names our data may be asked for.
+    pub history: History,
+    /// Replicas of ours.
+    pub replicas: Replicas,
+    /// Our primary, if we follow one.
+    pub link: Link,
+    /// Saving.
+    pub saving: Saving,
+    /// Work for the event loop.
+    pub todos: Vec<Todo>,
+    /// Facts that do not change while the server runs.
+    pub facts: Facts,
+    /// The data set of the start is being loaded.
+    pub loading_since_ms: Option<i64>,
+    /// The stop that is under way, if any.
+    pub shutdown: Option<super::shutdown::Pending>,
+}
+
+/// Facts that do not change while the server runs.
+#[derive(Debug)]
+pub struct Facts {
+    /// When it started, Unix milliseconds.
+    pub started_ms: i64,
+    /// Forty hexadecimal digits, new at each start.
+    pub run_id: String,
+    /// The I/O backend.
+    pub backend: &'static str,
+    /// The program's path.
+    pub executable: String,
+}
+
+impl Outside {
+    /// Moves the engine's effects into the log.
+    pub fn take_effects(&mut self, engine: &mut Engine) {
+        if !engine.stream.bytes.is_empty() {
+            self.log.push(&engine.stream.bytes);
+            debug_assert_eq!(self.log.end(), engine.stream.end_offset);
+            engine.stream.bytes.clear();
+            if engine.stream.bytes.capacity() > 1 << 20 {
+                engine.stream.bytes = Vec::new();
+            }
+        }
+    }
+
+    /// A command of our primary has been run: its bytes go on to our own replicas as they came.
+    pub fn applied(&mut self, engine: &mut Engine, raw: &[u8]) {
+        self.log.push(raw);
+        engine.stream.end_offset = self.log.end();
+        self.link.applied_bytes += raw.len() as u64;
+    }
+
+    /// Whether the log is kept as a back-log for replicas.
+    pub fn has_backlog(&self, engine: &Engine) -> bool {
+        engine.stream.enabled || self.replicas.backlog
+    }
+
+    /// Makes the back-log, before the first replica is served. Data that nobody has followed yet
+    /// gets a name of its own, since its earlier changes were not recorded.
+    pub fn create_backlog(&mut self, engine: &mut Engine) {
+        if self.replicas.backlog {
+            return;
+        }
+        if !self.link.is_following() {
+            self.history = History::new(new_replication_id());
+            engine.stream.enabled = true;
+        }
+        self.replicas.backlog = true;
+        let end = self.log.end();
+        self.log.restart(end);
+        engine.stream.end_offset = end;
+        engine.stream.forget_selected();
+    }
+
+    /// A replica's connection is gone.
+    pub fn forget_replica(&mut self, key: ClientKey) {
+        if let Some(replica) = self.replicas.table.remove(&key) {
+            replica.cancel();
+        }
+    }
+
+    /// Whether a replica's socket belongs to a transfer thread now.
+    pub fn is_transferring(&self, key: ClientKey) -> bool {
+        self.replicas.table.get(&key).is_some_and(Replica::is_transferring)
+    }
+
+    /// Sets the conditions under which the engine refuses commands.
+    pub fn set_gates(&self, engine: &mut Engine) {
+        let following = self.link.is_following();
+        let config = &engine.config;
+        let read_only = following && config.replica_read_only;
+        let stale = following && !self.link.is_up() && !config.replica_serve_stale_data;
+        let misconf = self.saving.blocks_writes(engine);
+        let wanted = config.min_replicas_to_write.get();
+        let few = wanted > 0 && !following && self.replicas.good(engine.store.now_ms, config.min_replicas_max_lag.get()) < wanted as usize;
+        engine.gates.set(Gates::READ_ONLY, read_only);
+        engine.gates.set(Gates::STALE, stale);
+        engine.gates.set(Gates::MISCONF, misconf);
+        engine.gates.set(Gates::FEW_REPLICAS, few);
+        engine.gates.set(Gates::LOADING, self.loading_since_ms.is_some() || self.link.is_loading_without_data());
+        engine.gates.set(Gates::ASYNC_LOADING, self.link.is_loading_beside_data());
+        engine.store.is_replica = following;
+        super::log::set_role(if following { b'S' } else { b'M' });
+    }
+}
+
+/// A replication id from the operating system's chance.
+pub fn new_replication_id() -> ReplicationId {
+    let mut bytes = [0; 20];
+    super::fill_random(&mut bytes);
+    ReplicationId::from_random(bytes)
+}
+
+impl Host for Outside {
+    fn command(&mut self, command: HostCommand, engine: &mut Engine, args: &Args) -> Result {
+        use super::commands::{config, debug, info, persistence, replication};
+        match command {
+            HostCommand::BgSave => persistence::bgsave(self, engine, args),
+            HostCommand::ConfigGet => config::get(engine, args),
+            HostCommand::ConfigSet => config::set(self, engine, args),
+            HostCommand::ConfigRewrite => config::rewrite(engine),
+            HostCommand::ConfigResetStat => config::reset_stat(self, engine),
+            HostCommand::Debug => debug::debug(self, engine, args),
+            HostCommand::Info => info::info(self, engine, args),
+            HostCommand::LastSave => persistence::lastsave(self, engine),
+            HostCommand::Psync => replication::psync(self, engine, args),
+            HostCommand::ReplConf => replication::replconf(self, engine, args),
+            HostCommand::ReplicaOf => replication::replicaof(self, engine, args),
+            HostCommand::Role => replication::role(self, engine),
+            HostCommand::Save => persistence::save(self, engine),
+            HostCommand::Shutdown => persistence::shutdown(self, engine, args),
+            HostCommand::Sync => replication::sync(self, engine),
+        }
+    }
+}

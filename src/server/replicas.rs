@@ -1,0 +1,531 @@
+//! Our replicas: who follows us, how far each one is, full syncs to them.
+//!
+//! ```text
+//!   WaitSync ─► Transfer (a thread writes the snapshot to the socket) ─► Online (fed from the log)
+//!      ▲                                                                   ▲
+//!      └── PSYNC refused                                PSYNC granted ─────┘
+//! ```
+
+use super::Server;
+use super::conns::Peer;
+use super::log::log;
+use super::notes::Note;
+use engine::client::{ClientFlags, ClientKey};
+use engine::engine::Engine;
+use engine::rdb::{SaveOptions, write_snapshot};
+use net::{BlockingWriter, ConnId};
+use repl::Capabilities;
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Bytes of the log that one send to a replica takes.
+const FEED_BYTES: usize = 256 << 10;
+
+/// Where a replica stands.
+#[derive(Debug)]
+pub enum State {
+    /// It has asked for everything and waits for the transfer to begin.
+    WaitSync {
+        /// Since when, Unix milliseconds.
+        since_ms: i64,
+        /// It used the old SYNC: no answer line comes before the data.
+        old_sync: bool,
+    },
+    /// A thread is sending it everything.
+    Transfer {
+        /// Tells the thread to stop.
+        cancel: Arc<AtomicBool>,
+        /// When it began, Unix milliseconds.
+        since_ms: i64,
+        /// Whether the end is told by a mark: then the stream begins after its first acknowledgement.
+        by_mark: bool,
+    },
+    /// It gets the stream.
+    Online {
+        /// The stream begins when it first acknowledges.
+        await_ack: bool,
+    },
+}
+
+/// One replica.
+#[derive(Debug)]
+pub struct Replica {
+    /// Where it stands.
+    pub state: State,
+    /// The client's id.
+    pub id: u64,
+    /// The log position of the next byte to send.
+    pub cursor: u64,
+    /// What it has acknowledged.
+    pub ack_offset: u64,
+    /// When it last did, Unix milliseconds.
+    pub ack_ms: i64,
+}
+
+impl Replica {
+    /// Whether its socket belongs to a thread.
+    pub fn is_transferring(&self) -> bool {
+        matches!(self.state, State::Transfer { .. })
+    }
+
+    /// Whether the stream flows.
+    pub fn is_online(&self) -> bool {
+        matches!(self.state, State::Online { .. })
+    }
+
+    /// Stops the transfer, if one is under way.
+    pub fn cancel(&self) {
+        if let State::Transfer { cancel, .. } = &self.state {
+            cancel.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The state as `INFO` names it.
+    pub fn state_name(&self) -> &'static str {
+        match self.state {
+            State::WaitSync { .. } => "wait_bgsave",
+            State::Transfer { .. } => "send_bulk",
+            State::Online { .. } => "online",
+        }
+    }
+}
+
+/// What a client has said of itself by `REPLCONF`, before and after it becomes a replica.
+#[derive(Debug, Default, Clone)]
+pub struct About {
+    /// The port it listens on.
+    pub port: u16,
+    /// The address it announces; empty: the one we see.
+    pub ip: String,
+    /// What it can handle.
+    pub capabilities: Capabilities,
+    /// It wants the data only and no stream (`redis-cli --rdb`).
+    pub rdb_only: bool,
+}
+
+/// All replicas.
+#[derive(Debug, Default)]
+pub struct Replicas {
+    /// By their clients.
+    pub table: BTreeMap<ClientKey, Replica>,
+    /// What clients have said of themselves.
+    pub about: BTreeMap<ClientKey, About>,
+    /// The log is kept for them.
+    pub backlog: bool,
+    /// Since when there has been none, Unix milliseconds.
+    pub none_since_ms: i64,
+}
+
+impl Replicas {
+    /// How many have acknowledged within `max_lag_s` seconds.
+    pub fn good(&self, now_ms: i64, max_lag_s: i64) -> usize {
+        self.table.values().filter(|r| r.is_online() && (now_ms - r.ack_ms) / 1000 <= max_lag_s).count()
+    }
+
+    /// How many wait for a transfer to begin.
+    pub fn waiting(&self) -> usize {
+        self.table.values().filter(|r| matches!(r.state, State::WaitSync { .. })).count()
+    }
+
+    /// The addresses by which a client is known as a replica.
+    pub fn address(&self, key: ClientKey, engine: &Engine) -> (String, u16) {
+        let about = self.about.get(&key);
+        let ip = about.map_or("", |a| &a.ip);
+        let seen = engine.clients.get(key).map_or("", |c| &c.addr);
+        let seen = seen.rsplit_once(':').map_or(seen, |(ip, _)| ip).trim_start_matches('[').trim_end_matches(']');
+        (if ip.is_empty() { seen.to_owned() } else { ip.to_owned() }, about.map_or(0, |a| a.port))
+    }
+}
+
+impl Server {
+    /// A client has asked for the stream.
+    pub fn replica_attached(&mut self, key: ClientKey) {
+        if let Some(id) = self.conns.of_client(key) {
+            if let Some(conn) = self.conns.get_mut(id) {
+                conn.peer = Peer::Replica;
+            }
+            self.touch(id);
+        }
+        self.start_transfers();
+    }
+
+    /// Begins transfers to replicas that have waited long enough for others to join them.
+    pub fn start_transfers(&mut self) {
+        let now_ms = self.engine.store.now_ms;
+        let config = &self.engine.config;
+        let delay_ms = if config.repl_diskless_sync { config.repl_diskless_sync_delay.get() * 1000 } else { 0 };
+        let max_waiting = config.repl_diskless_sync_max_replicas.get() as usize;
+        let waiting = self.outside.replicas.waiting();
+        if waiting == 0 || self.outside.loading_since_ms.is_some() {
+            return;
+        }
+        let due = self.outside.replicas.table.values().any(|r| matches!(r.state, State::WaitSync { since_ms, .. } if now_ms - since_ms >= delay_ms));
+        if !due && (max_waiting == 0 || waiting < max_waiting) {
+            return;
+        }
+        let keys: Vec<ClientKey> =
+            self.outside.replicas.table.iter().filter(|(_, r)| matches!(r.state, State::WaitSync { .. })).map(|(k, _)| *k).collect();
+        self.outside.take_effects(&mut self.engine);
+        self.engine.stream.forget_selected();
+        let mut targets = Vec::new();
+        for key in keys {
+            match self.begin_transfer(key) {
+                Some(target) => targets.push(target),
+                // Its answers to REPLCONF are still on their way; the next round takes it along.
+                None => continue,
+            }
+        }
+        if targets.is_empty() {
+            return;
+        }
+        let (by_mark, by_length): (Vec<Target>, Vec<Target>) = targets.into_iter().partition(|t| t.mark.is_some());
+        for group in [by_mark, by_length] {
+            if !group.is_empty() {
+                self.spawn_transfer(group);
+            }
+        }
+    }
+
+    fn begin_transfer(&mut self, key: ClientKey) -> Option<Target> {
+        let conn_id = self.conns.of_client(key)?;
+        let conn = self.conns.get(conn_id)?;
+        let client = self.engine.clients.get(key)?;
+        if conn.sending || !client.out.buf.is_empty() {
+            self.touch(conn_id);
+            return None;
+        }
+        let fd = self.net.fd(conn_id)?.try_clone_to_owned().ok()?;
+        let offset = self.outside.log.end();
+        let about = self.outside.replicas.about.get(&key).cloned().unwrap_or_default();
+        let replica = self.outside.replicas.table.get_mut(&key)?;
+        let State::WaitSync { old_sync, .. } = replica.state else { return None };
+        let by_mark = about.capabilities.eof && self.engine.config.repl_diskless_sync;
+        let cancel = Arc::new(AtomicBool::new(false));
+        replica.state = State::Transfer { cancel: cancel.clone(), since_ms: self.engine.store.now_ms, by_mark };
+        replica.cursor = offset;
+        let mut mark = [0; 20];
+        super::fill_random(&mut mark);
+        let mark = by_mark.then(|| repl::ReplicationId::from_random(mark));
+        let line = if old_sync { String::new() } else { format!("+FULLRESYNC {} {offset}\r\n", self.outside.history.id) };
+        Some(Target { client: key, id: replica.id, fd, cancel, mark, line, error: None })
+    }
+
+    fn spawn_transfer(&mut self, mut targets: Vec<Target>) {
+        let by_mark = targets[0].mark.is_some();
+        // One mark serves all that share a transfer.
+        let mark = targets[0].mark;
+        for target in &mut targets {
+            target.mark = mark;
+        }
+        let names: Vec<String> = targets
+            .iter()
+            .map(|t| {
+                let (ip, port) = self.outside.replicas.address(t.client, &self.engine);
+                format!("{ip}:{port}")
+            })
+            .collect();
+        log!(Notice, "Starting BGSAVE for SYNC with target: {} ({})", if by_mark { "replicas sockets" } else { "disk" }, names.join(", "));
+        let snapshot = self.engine.store.keyspace.snapshot();
+        let mut options = SaveOptions::from_config(&self.engine.config);
+        options.replication = Some((self.outside.history.id.to_string(), self.outside.log.end()));
+        let stall = Duration::from_secs(self.engine.config.repl_timeout.get().max(1) as u64);
+        let (sender, waker) = (self.notes_sender.clone(), self.net.waker());
+        let dir = self.engine.config.dir.get().to_owned();
+        log!(Notice, "Background RDB transfer started by thread rk-sync");
+        let body = move || {
+            let _registered = keyspace::memory::register_thread();
+            let mut outputs = Outputs { targets: targets.iter_mut().map(|t| Output::new(t, stall)).collect(), bytes: 0 };
+            let result = if by_mark {
+                transfer_by_mark(&mut outputs, snapshot, &options)
+            } else {
+                transfer_by_length(&mut outputs, snapshot, &options, &dir)
+            };
+            let bytes = outputs.bytes;
+            drop(outputs);
+            for target in targets {
+                let error = target.error.or_else(|| result.as_ref().err().cloned());
+                let _ = sender.send(Note::Transferred { client: target.client, id: target.id, error, bytes });
+            }
+            waker.wake();
+        };
+        if let Err(error) = std::thread::Builder::new().name("rk-sync".into()).spawn(body) {
+            log!(Warning, "Can't start a thread for the full sync: {error}");
+        }
+    }
+
+    /// A transfer thread has ended.
+    pub fn transferred(&mut self, key: ClientKey, id: u64, error: Option<String>, bytes: u64) {
+        let Some(replica) = self.outside.replicas.table.get_mut(&key).filter(|r| r.id == id) else { return };
+        let State::Transfer { since_ms, by_mark, .. } = replica.state else { return };
+        let now_ms = self.engine.store.now_ms;
+        let (ip, port) = self.outside.replicas.address(key, &self.engine);
+        if let Some(error) = error {
+            log!(Warning, "Background RDB transfer error with replica {ip}:{port}: {error}");
+            if let Some(conn) = self.conns.of_client(key) {
+                self.close(conn);
+            }
+            return;
+        }
+        let Some(replica) = self.outside.replicas.table.get_mut(&key) else { return };
+        replica.state = State::Online { await_ack: by_mark };
+        replica.ack_ms = now_ms;
+        log!(Notice, "Background RDB transfer terminated with success: {bytes} bytes in {} ms", now_ms - since_ms);
+        log!(Notice, "Synchronization with replica {ip}:{port} succeeded");
+        let rdb_only = self.outside.replicas.about.get(&key).is_some_and(|a| a.rdb_only);
+        if rdb_only {
+            log!(Notice, "Close the connection with replica {ip}:{port} as RDB transfer is complete");
+            if let Some(conn) = self.conns.of_client(key) {
+                self.close(conn);
+            }
+        }
+    }
+
+    /// Sends each replica what the log holds for it.
+    pub fn feed_replicas(&mut self) {
+        if self.outside.replicas.table.is_empty() {
+            return;
+        }
+        let end = self.outside.log.end();
+        let keys: Vec<ClientKey> = self
+            .outside
+            .replicas
+            .table
+            .iter()
+            .filter(|(_, r)| matches!(r.state, State::Online { await_ack: false }) && r.cursor < end)
+            .map(|(k, _)| *k)
+            .collect();
+        for key in keys {
+            self.feed_replica(key);
+        }
+    }
+
+    fn feed_replica(&mut self, key: ClientKey) {
+        let Some(id) = self.conns.of_client(key) else { return };
+        loop {
+            let Some(conn) = self.conns.get_mut(id) else { return };
+            let Some(client) = self.engine.clients.get_mut(key) else { return };
+            let Some(replica) = self.outside.replicas.table.get_mut(&key) else { return };
+            if conn.sending || !client.out.buf.is_empty() || replica.cursor >= self.outside.log.end() {
+                return;
+            }
+            let mut buf = std::mem::take(&mut conn.spare);
+            while buf.len() < FEED_BYTES {
+                let bytes = self.outside.log.read(replica.cursor);
+                if bytes.is_empty() {
+                    break;
+                }
+                buf.extend_from_slice(bytes);
+                replica.cursor += bytes.len() as u64;
+            }
+            let len = buf.len();
+            self.engine.stats.repl_out += len as u64;
+            client.traffic.sent_bytes += len as u64;
+            client.traffic.sending_bytes = len;
+            conn.sending = true;
+            conn.sending_bytes = len;
+            match self.net.send(id, buf) {
+                Some(buf) => self.sent_now(id, buf),
+                None => return,
+            }
+        }
+    }
+
+    /// A replica's connection has ended.
+    pub fn replica_lost(&mut self, id: ConnId, error: Option<&std::io::Error>) {
+        let Some(key) = self.conns.get(id).and_then(|c| c.client) else { return };
+        let (ip, port) = self.outside.replicas.address(key, &self.engine);
+        match error {
+            Some(error) => log!(Notice, "Connection with replica {ip}:{port} lost: {error}"),
+            None => log!(Notice, "Connection with replica {ip}:{port} lost."),
+        }
+    }
+
+    /// Cuts all replicas off, so that they ask again and learn of a new history.
+    pub fn disconnect_replicas(&mut self) {
+        for key in self.outside.replicas.table.keys().copied().collect::<Vec<_>>() {
+            if let Some(id) = self.conns.of_client(key) {
+                self.close(id);
+            }
+        }
+    }
+
+    /// Once a second: heartbeats, time-outs, how far the log must be kept.
+    pub fn replicas_cron(&mut self) {
+        let now_ms = self.engine.store.now_ms;
+        let following = self.outside.link.is_following();
+        let period = self.engine.config.repl_ping_replica_period.get();
+        if !following && !self.outside.replicas.table.is_empty() && self.seconds % period as u64 == 0 {
+            self.engine.stream.append_raw(b"*1\r\n$4\r\nPING\r\n");
+            self.outside.take_effects(&mut self.engine);
+        }
+        let timeout_ms = self.engine.config.repl_timeout.get() * 1000;
+        let hard = self.engine.config.client_output_buffer_limit.0[1].hard_bytes;
+        let end = self.outside.log.end();
+        let mut late = Vec::new();
+        let mut keep_from = end;
+        for (key, replica) in &self.outside.replicas.table {
+            let is_old = self.engine.clients.get(*key).is_none();
+            match replica.state {
+                State::Online { .. } if now_ms - replica.ack_ms > timeout_ms => late.push((*key, "Disconnecting timedout replica (streaming sync)")),
+                _ if is_old => late.push((*key, "Forgetting replica without a connection")),
+                State::WaitSync { .. } => {}
+                _ if hard > 0 && end - replica.cursor > hard as u64 => {
+                    late.push((*key, "Replica overcame the output buffer limit, closing it"));
+                }
+                _ => keep_from = keep_from.min(replica.cursor),
+            }
+        }
+        for (key, why) in late {
+            let (ip, port) = self.outside.replicas.address(key, &self.engine);
+            log!(Warning, "{why}: {ip}:{port}");
+            match self.conns.of_client(key) {
+                Some(id) => self.close(id),
+                None => self.outside.forget_replica(key),
+            }
+        }
+        let window = self.engine.config.repl_backlog_size.get() as u64;
+        self.outside.log.trim(keep_from, window);
+        self.outside.replicas.about.retain(|key, _| self.engine.clients.get(*key).is_some());
+        self.free_backlog_if_unused(now_ms, following);
+        // Replicas that wait for their transfer must see that we live.
+        for (key, replica) in &self.outside.replicas.table {
+            if matches!(replica.state, State::WaitSync { .. }) {
+                if let Some(client) = self.engine.clients.get_mut(*key).filter(|c| c.out.buf.is_empty()) {
+                    client.out.raw(b"\n");
+                }
+                if let Some(id) = self.conns.of_client(*key) {
+                    if let Some(conn) = self.conns.get_mut(id).filter(|c| !c.touched) {
+                        conn.touched = true;
+                        self.touched.push(id);
+                    }
+                }
+            }
+        }
+    }
+
+    fn free_backlog_if_unused(&mut self, now_ms: i64, following: bool) {
+        if !self.outside.replicas.table.is_empty() || following || !self.outside.replicas.backlog {
+            self.outside.replicas.none_since_ms = now_ms;
+            return;
+        }
+        let ttl_ms = self.engine.config.repl_backlog_ttl.get() * 1000;
+        if ttl_ms > 0 && now_ms - self.outside.replicas.none_since_ms > ttl_ms {
+            // Changes are no longer recorded, so nobody may go on from here: the data gets a new name.
+            self.outside.history = repl::History::new(super::outside::new_replication_id());
+            self.outside.replicas.backlog = false;
+            self.engine.stream.enabled = false;
+            let end = self.outside.log.end();
+            self.outside.log.restart(end);
+            log!(Notice, "Replication backlog freed after {} seconds without connected replicas.", ttl_ms / 1000);
+        }
+    }
+}
+
+/// One replica of a transfer.
+#[derive(Debug)]
+struct Target {
+    client: ClientKey,
+    id: u64,
+    fd: OwnedFd,
+    cancel: Arc<AtomicBool>,
+    mark: Option<repl::ReplicationId>,
+    line: String,
+    error: Option<String>,
+}
+
+/// The thread's end of a target.
+struct Output<'a> {
+    writer: BlockingWriter,
+    line: String,
+    error: &'a mut Option<String>,
+}
+
+impl<'a> Output<'a> {
+    fn new(target: &'a mut Target, stall: Duration) -> Self {
+        let fd = target.fd.try_clone().expect("duplicating a descriptor fails only at the process's limit");
+        Self { writer: BlockingWriter::new(fd, stall, target.cancel.clone()), line: std::mem::take(&mut target.line), error: &mut target.error }
+    }
+}
+
+/// All replicas of a transfer, written to alike. One that fails is left out; when all have, the transfer ends.
+struct Outputs<'a> {
+    targets: Vec<Output<'a>>,
+    bytes: u64,
+}
+
+impl Outputs<'_> {
+    fn write_all(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let mut any = false;
+        for target in self.targets.iter_mut().filter(|t| t.error.is_none()) {
+            match target.writer.write_all(bytes) {
+                Ok(()) => any = true,
+                Err(error) => *target.error = Some(error.to_string()),
+            }
+        }
+        self.bytes += bytes.len() as u64;
+        if any { Ok(()) } else { Err("no replica is left to send to".into()) }
+    }
+
+    fn write_lines(&mut self, after: &str) -> Result<(), String> {
+        for target in self.targets.iter_mut() {
+            let text = format!("{}{after}", target.line);
+            if let Err(error) = target.writer.write_all(text.as_bytes()) {
+                *target.error = Some(error.to_string());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl persist::Sink for Outputs<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), persist::SinkError> {
+        self.write_all(bytes).map_err(persist::SinkError::new)
+    }
+}
+
+fn transfer_by_mark(outputs: &mut Outputs, snapshot: keyspace::Snapshot, options: &SaveOptions) -> Result<(), String> {
+    let mut mark = [0; 20];
+    super::fill_random(&mut mark);
+    let mark = repl::ReplicationId::from_random(mark);
+    outputs.write_lines(&format!("$EOF:{mark}\r\n"))?;
+    write_snapshot(snapshot, outputs, options)?;
+    outputs.write_all(mark.as_str().as_bytes())
+}
+
+fn transfer_by_length(outputs: &mut Outputs, snapshot: keyspace::Snapshot, options: &SaveOptions, dir: &str) -> Result<(), String> {
+    let path = std::path::Path::new(dir).join(format!("temp-sync-{}-{:?}.rdb", std::process::id(), std::thread::current().id()));
+    let result = send_file(outputs, snapshot, options, &path);
+    let _ = std::fs::remove_file(&path);
+    result
+}
+
+fn send_file(outputs: &mut Outputs, snapshot: keyspace::Snapshot, options: &SaveOptions, path: &std::path::Path) -> Result<(), String> {
+    let text = |error: std::io::Error| format!("temporary file {}: {error}", path.display());
+    super::saving::write_file(snapshot, options, path, false)?;
+    let mut file = std::fs::File::open(path).map_err(text)?;
+    let len = file.metadata().map_err(text)?.len();
+    outputs.write_lines(&format!("${len}\r\n"))?;
+    let mut buf = vec![0; 64 << 10];
+    loop {
+        let n = file.read(&mut buf).map_err(text)?;
+        if n == 0 {
+            return Ok(());
+        }
+        outputs.write_all(&buf[..n])?;
+    }
+}
+
+/// Makes the running client a replica.
+pub fn attach(outside: &mut super::outside::Outside, engine: &mut Engine, state: State, cursor: u64) {
+    let key = engine.current;
+    let now_ms = engine.store.now_ms;
+    let client = engine.client();
+    client.flags.set(ClientFlags::REPLICA, true);
+    let replica = Replica { state, id: client.id, cursor, ack_offset: cursor, ack_ms: now_ms };
+    outside.replicas.table.insert(key, replica);
+    outside.todos.push(super::outside::Todo::ReplicaAttached(key));
+}
