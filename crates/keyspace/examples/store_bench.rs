@@ -25,12 +25,7 @@ fn key(number: usize) -> [u8; 16] {
 /// Resident bytes of the process, from the kernel.
 fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    statm
-        .split(' ')
-        .nth(1)
-        .and_then(|pages| pages.parse::<usize>().ok())
-        .unwrap_or(0)
-        * 4096
+    statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0) * 4096
 }
 
 fn random(state: &mut u64) -> usize {
@@ -52,10 +47,7 @@ fn timed(name: &str, ops: usize, mut round: impl FnMut()) {
 }
 
 fn main() {
-    let keys: usize = std::env::args()
-        .nth(1)
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(1_000_000);
+    let keys: usize = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
     let meter = memory::Meter::new();
     let mut keyspace = Keyspace::new(16);
     let value = [b'x'; 64];
@@ -69,21 +61,9 @@ fn main() {
     for number in 0..keys {
         keyspace.db_mut(0).set(&key(number), &value, Expiry::Clear);
     }
-    println!(
-        "{:<44} {:8.1} ns",
-        "SET, new keys",
-        start.elapsed().as_nanos() as f64 / keys as f64
-    );
-    println!(
-        "{:<44} {:8.1}",
-        "bytes for each key, allocated",
-        (meter.used() - used_before) as f64 / keys as f64
-    );
-    println!(
-        "{:<44} {:8.1}",
-        "bytes for each key, resident",
-        (resident() - resident_before) as f64 / keys as f64
-    );
+    println!("{:<44} {:8.1} ns", "SET, new keys", start.elapsed().as_nanos() as f64 / keys as f64);
+    println!("{:<44} {:8.1}", "bytes for each key, allocated", (meter.used() - used_before) as f64 / keys as f64);
+    println!("{:<44} {:8.1}", "bytes for each key, resident", (resident() - resident_before) as f64 / keys as f64);
 
     timed("hash of 16 bytes", ops, || {
         for key in &order {
@@ -103,39 +83,26 @@ fn main() {
     });
     timed("SET, random, overwriting", ops, || {
         for key in &order {
-            keyspace
-                .db_mut(0)
-                .set(key, black_box(&value), Expiry::Clear);
+            keyspace.db_mut(0).set(key, black_box(&value), Expiry::Clear);
         }
     });
     let mut hashes = [0; BATCH];
     timed("GET, random, prefetched batches of 64", ops, || {
         for batch in order.chunks_exact(BATCH) {
-            hashes
-                .iter_mut()
-                .zip(batch)
-                .for_each(|(slot, key)| *slot = hash(key));
+            hashes.iter_mut().zip(batch).for_each(|(slot, key)| *slot = hash(key));
             keyspace.db(0).prefetch(&hashes);
             for (key, hash) in batch.iter().zip(hashes) {
-                let entry = keyspace
-                    .db(0)
-                    .get_hashed(hash, key)
-                    .expect("all keys were set");
+                let entry = keyspace.db(0).get_hashed(hash, key).expect("all keys were set");
                 black_box(matches!(entry.value(), ValueRef::Bytes(bytes) if bytes[63] == b'x'));
             }
         }
     });
     timed("SET, random, prefetched batches of 64", ops, || {
         for batch in order.chunks_exact(BATCH) {
-            hashes
-                .iter_mut()
-                .zip(batch)
-                .for_each(|(slot, key)| *slot = hash(key));
+            hashes.iter_mut().zip(batch).for_each(|(slot, key)| *slot = hash(key));
             keyspace.db(0).prefetch(&hashes);
             for (key, hash) in batch.iter().zip(hashes) {
-                keyspace
-                    .db_mut(0)
-                    .set_hashed(hash, key, black_box(&value), Expiry::Clear);
+                keyspace.db_mut(0).set_hashed(hash, key, black_box(&value), Expiry::Clear);
             }
         }
     });
@@ -153,11 +120,7 @@ fn main() {
     for key in hits {
         removed += usize::from(keyspace.db_mut(0).delete(key));
     }
-    println!(
-        "{:<44} {:8.1} ns",
-        "DEL, random",
-        start.elapsed().as_nanos() as f64 / hits.len() as f64
-    );
+    println!("{:<44} {:8.1} ns", "DEL, random", start.elapsed().as_nanos() as f64 / hits.len() as f64);
     assert_eq!(keyspace.db(0).len(), keys - removed);
 }
 
@@ -184,10 +147,7 @@ fn overwrite_beside_a_reader(keyspace: &mut Keyspace, meter: &memory::Meter, ord
                     }
                 }
             }
-            assert!(
-                sum == count as u64 * 64 * u64::from(b'x'),
-                "the snapshot shows a later write"
-            );
+            assert!(sum == count as u64 * 64 * u64::from(b'x'), "the snapshot shows a later write");
             done.store(true, Ordering::Release);
         });
         let mut last = Instant::now();
@@ -207,20 +167,8 @@ fn overwrite_beside_a_reader(keyspace: &mut Keyspace, meter: &memory::Meter, ord
         }
     });
     let elapsed = start.elapsed();
-    println!(
-        "{:<44} {:8.1} ms",
-        "snapshot read by another thread",
-        elapsed.as_secs_f64() * 1e3
-    );
-    println!(
-        "{:<44} {:8.1} ns",
-        "SET meanwhile",
-        elapsed.as_nanos() as f64 / writes as f64
-    );
+    println!("{:<44} {:8.1} ms", "snapshot read by another thread", elapsed.as_secs_f64() * 1e3);
+    println!("{:<44} {:8.1} ns", "SET meanwhile", elapsed.as_nanos() as f64 / writes as f64);
     println!("{:<44} {:8} us", "longest batch of 64 meanwhile", longest);
-    println!(
-        "{:<44} {:8.1} %",
-        "more memory at the peak",
-        (peak - before) as f64 / before as f64 * 100.0
-    );
+    println!("{:<44} {:8.1} %", "more memory at the peak", (peak - before) as f64 / before as f64 * 100.0);
 }
