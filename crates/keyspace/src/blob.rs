@@ -48,8 +48,7 @@ unsafe impl Send for Blob {}
 unsafe impl Sync for Blob {}
 
 fn layout(capacity: usize) -> Layout {
-    Layout::from_size_align(HEADER + capacity, 8)
-        .expect("a string is far shorter than the address space")
+    Layout::from_size_align(HEADER + capacity, 8).expect("a string is far shorter than the address space")
 }
 
 /// Room to ask for when a string is about to hold `len` bytes and may go on growing.
@@ -64,17 +63,9 @@ impl Blob {
         let layout = layout(capacity);
         // SAFETY: the layout is never empty, it holds at least the header.
         let raw = unsafe { alloc(layout) };
-        let Some(buffer) = NonNull::new(raw.cast::<Buffer>()) else {
-            handle_alloc_error(layout)
-        };
+        let Some(buffer) = NonNull::new(raw.cast::<Buffer>()) else { handle_alloc_error(layout) };
         // SAFETY: the allocation is fresh, aligned to 8 and at least as long as the header.
-        unsafe {
-            buffer.write(Buffer {
-                refs: AtomicU32::new(1),
-                capacity,
-                filled: AtomicUsize::new(0),
-            })
-        };
+        unsafe { buffer.write(Buffer { refs: AtomicU32::new(1), capacity, filled: AtomicUsize::new(0) }) };
         Blob { buffer, len: 0 }
     }
 
@@ -135,11 +126,7 @@ impl Blob {
             }
         }
         // SAFETY: `len..end` is within the capacity and was claimed for this holder alone; `more` cannot overlap bytes that nobody sees.
-        unsafe {
-            self.bytes_ptr()
-                .add(self.len)
-                .copy_from_nonoverlapping(more.as_ptr(), more.len())
-        };
+        unsafe { self.bytes_ptr().add(self.len).copy_from_nonoverlapping(more.as_ptr(), more.len()) };
         self.len = end;
     }
 
@@ -147,10 +134,7 @@ impl Blob {
     fn claim(&self, end: usize) -> bool {
         let header = self.header();
         end <= header.capacity
-            && header
-                .filled
-                .compare_exchange(self.len, end, Ordering::AcqRel, Ordering::Relaxed)
-                .is_ok()
+            && header.filled.compare_exchange(self.len, end, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Makes room for `end` bytes in a buffer that this holder alone has, and claims them.
@@ -159,11 +143,8 @@ impl Blob {
         if end > old {
             let capacity = roomy(end);
             // SAFETY: the buffer was allocated with this layout and nobody else holds it; the new size is not zero and does not overflow.
-            let raw =
-                unsafe { realloc(self.buffer.as_ptr().cast(), layout(old), HEADER + capacity) };
-            let Some(buffer) = NonNull::new(raw.cast::<Buffer>()) else {
-                handle_alloc_error(layout(capacity))
-            };
+            let raw = unsafe { realloc(self.buffer.as_ptr().cast(), layout(old), HEADER + capacity) };
+            let Some(buffer) = NonNull::new(raw.cast::<Buffer>()) else { handle_alloc_error(layout(capacity)) };
             self.buffer = buffer;
             // SAFETY: this holder is the only one, so a plain write to the header is not a race.
             unsafe { (*self.buffer.as_ptr()).capacity = capacity };
@@ -182,11 +163,7 @@ impl Blob {
         if end > self.len {
             self.grow(end);
             // SAFETY: `grow` made room up to `end`, and this holder is the only one.
-            unsafe {
-                self.bytes_ptr()
-                    .add(self.len)
-                    .write_bytes(0, end - self.len)
-            };
+            unsafe { self.bytes_ptr().add(self.len).write_bytes(0, end - self.len) };
             self.len = end;
         }
         // SAFETY: the first `len` bytes are initialised and this holder is the only one.
@@ -197,10 +174,7 @@ impl Blob {
 impl Clone for Blob {
     fn clone(&self) -> Blob {
         self.header().refs.fetch_add(1, Ordering::Relaxed);
-        Blob {
-            buffer: self.buffer,
-            len: self.len,
-        }
+        Blob { buffer: self.buffer, len: self.len }
     }
 }
 

@@ -86,11 +86,7 @@ pub struct BTree<T: Item> {
 
 impl<T: Item> Clone for BTree<T> {
     fn clone(&self) -> Self {
-        BTree {
-            root: self.root.clone(),
-            weight: self.weight,
-            len: self.len,
-        }
+        BTree { root: self.root.clone(), weight: self.weight, len: self.len }
     }
 }
 
@@ -172,10 +168,7 @@ impl<T: Item> Seek<T> for Gap {
             if self.left == 0 {
                 return (index, false);
             }
-            self.left = self
-                .left
-                .checked_sub(item.weight())
-                .expect("the position is between two items");
+            self.left = self.left.checked_sub(item.weight()).expect("the position is between two items");
         }
         assert_eq!(self.left, 0, "the position is inside the tree");
         (items.len(), false)
@@ -223,16 +216,10 @@ struct Edges {
 }
 
 impl Edges {
-    const ROOT: Edges = Edges {
-        first: true,
-        last: true,
-    };
+    const ROOT: Edges = Edges { first: true, last: true };
 
     fn child(self, index: usize, count: usize) -> Edges {
-        Edges {
-            first: self.first && index == 0,
-            last: self.last && index + 1 == count,
-        }
+        Edges { first: self.first && index == 0, last: self.last && index + 1 == count }
     }
 }
 
@@ -280,11 +267,7 @@ impl<T: Item> Node<T> {
     }
 
     fn into_child(self) -> Child<T> {
-        Child {
-            low: self.low(),
-            weight: self.weight(),
-            node: self,
-        }
+        Child { low: self.low(), weight: self.weight(), node: self }
     }
 
     fn insert<S: Seek<T>>(&mut self, item: T, seek: &mut S, edges: Edges) -> Inserted<T> {
@@ -347,11 +330,7 @@ impl<T: Item> Node<T> {
     }
 
     /// Changes one item; also returns by how much its weight was changed.
-    fn update<S: Seek<T>, R>(
-        &mut self,
-        seek: &mut S,
-        change: impl FnOnce(&mut T) -> R,
-    ) -> Option<(R, i64)> {
+    fn update<S: Seek<T>, R>(&mut self, seek: &mut S, change: impl FnOnce(&mut T) -> R) -> Option<(R, i64)> {
         match self {
             Node::Leaf(items) => {
                 let (index, found) = seek.slot(items);
@@ -361,10 +340,7 @@ impl<T: Item> Node<T> {
                 let item = &mut Arc::make_mut(items)[index];
                 let before = item.weight();
                 let result = change(item);
-                assert!(
-                    item.weight() > 0,
-                    "an item without weight would be lost to ranks"
-                );
+                assert!(item.weight() > 0, "an item without weight would be lost to ranks");
                 Some((result, item.weight().wrapping_sub(before).cast_signed()))
             }
             Node::Inner(children) => {
@@ -405,12 +381,7 @@ impl<T: Item> Node<T> {
     }
 }
 
-fn insert_into_leaf<T: Item, S: Seek<T>>(
-    items: &mut Vec<T>,
-    item: T,
-    seek: &mut S,
-    edges: Edges,
-) -> Inserted<T> {
+fn insert_into_leaf<T: Item, S: Seek<T>>(items: &mut Vec<T>, item: T, seek: &mut S, edges: Edges) -> Inserted<T> {
     let (index, found) = seek.slot(items);
     if found {
         return Inserted::Replaced(core::mem::replace(&mut items[index], item));
@@ -473,8 +444,7 @@ fn balance<T: Item>(children: &mut Vec<Child<T>>, index: usize) {
             even_out(left_items, right_items, LEAF_MAX)
         }
         (Node::Inner(left_children), Node::Inner(right_children)) => {
-            let (left_children, right_children) =
-                (Arc::make_mut(left_children), Arc::make_mut(right_children));
+            let (left_children, right_children) = (Arc::make_mut(left_children), Arc::make_mut(right_children));
             // The first child's bound was not kept up to date, and it is about to be no longer the first.
             right_children[0].low = right.low.clone();
             even_out(left_children, right_children, INNER_MAX)
@@ -517,11 +487,7 @@ fn even_out<E>(left: &mut Vec<E>, right: &mut Vec<E>, max: usize) -> bool {
 impl<T: Item> BTree<T> {
     /// An empty tree.
     pub fn new() -> BTree<T> {
-        BTree {
-            root: Node::Leaf(Arc::new(Vec::new())),
-            weight: 0,
-            len: 0,
-        }
+        BTree { root: Node::Leaf(Arc::new(Vec::new())), weight: 0, len: 0 }
     }
 
     /// Builds a tree of items that are already in order, with full nodes.
@@ -551,11 +517,7 @@ impl<T: Item> BTree<T> {
             level = above;
         }
         match level.pop() {
-            Some(top) => BTree {
-                root: top.node,
-                weight: top.weight,
-                len,
-            },
+            Some(top) => BTree { root: top.node, weight: top.weight, len },
             None => BTree::new(),
         }
     }
@@ -658,10 +620,7 @@ impl<T: Item> BTree<T> {
                 }
                 Node::Inner(children) => {
                     let index = children[1..].partition_point(|child| before(&child.low));
-                    position += children[..index]
-                        .iter()
-                        .map(|child| child.weight)
-                        .sum::<u64>();
+                    position += children[..index].iter().map(|child| child.weight).sum::<u64>();
                     node = &children[index].node;
                 }
             }
@@ -747,11 +706,7 @@ impl<T: Item> BTree<T> {
     pub fn split_off(&mut self, position: u64) -> BTree<T> {
         assert!(position <= self.weight, "the position is inside the tree");
         let root = self.root.split_off(&mut Gap { left: position });
-        let mut right = BTree {
-            len: root.count(),
-            weight: self.weight - position,
-            root,
-        };
+        let mut right = BTree { len: root.count(), weight: self.weight - position, root };
         self.weight = position;
         self.len -= right.len;
         self.lower_root();
@@ -764,8 +719,7 @@ impl<T: Item> BTree<T> {
         // Leaves are allocated in steps, so they waste a few slots each; a node costs a count, a vector and the
         // allocator's rounding.
         let leaves = self.len.div_ceil(LEAF_MAX * 3 / 4);
-        self.len * size_of::<T>()
-            + leaves * (LEAF_STEP / 2 * size_of::<T>() + 48 + size_of::<Child<T>>())
+        self.len * size_of::<T>() + leaves * (LEAF_STEP / 2 * size_of::<T>() + 48 + size_of::<Child<T>>())
     }
 
     /// All items in order.

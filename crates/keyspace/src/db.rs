@@ -102,40 +102,18 @@ impl Db {
 
     /// As [`Db::set`] for a key whose hash is known.
     #[inline]
-    pub fn set_hashed(
-        &mut self,
-        hash: u64,
-        key: &[u8],
-        value: &[u8],
-        expire: Expiry,
-    ) -> &mut Entry {
+    pub fn set_hashed(&mut self, hash: u64, key: &[u8], value: &[u8], expire: Expiry) -> &mut Entry {
         match parse_canonical_int(value) {
-            Some(number) => self.put(
-                hash,
-                key,
-                expire,
-                |at| Entry::new_int(key, number, at),
-                |entry| entry.set_int(number),
-            ),
-            None => self.put(
-                hash,
-                key,
-                expire,
-                |at| Entry::new_bytes(key, value, at),
-                |entry| entry.set_bytes(value),
-            ),
+            Some(number) => {
+                self.put(hash, key, expire, |at| Entry::new_int(key, number, at), |entry| entry.set_int(number))
+            }
+            None => self.put(hash, key, expire, |at| Entry::new_bytes(key, value, at), |entry| entry.set_bytes(value)),
         }
     }
 
     /// Sets a key to a number.
     pub fn set_int(&mut self, key: &[u8], value: i64, expire: Expiry) -> &mut Entry {
-        self.put(
-            hash(key),
-            key,
-            expire,
-            |at| Entry::new_int(key, value, at),
-            |entry| entry.set_int(value),
-        )
+        self.put(hash(key), key, expire, |at| Entry::new_int(key, value, at), |entry| entry.set_int(value))
     }
 
     /// One descent: a new entry where there is none, a new one in the place of one that is heavy or changes whether it
@@ -149,11 +127,7 @@ impl Db {
         create: impl FnOnce(Option<i64>) -> Entry,
         change: impl FnOnce(&mut Entry),
     ) -> &mut Entry {
-        let earliest = if let Expiry::At(at) = expire {
-            Some(at)
-        } else {
-            None
-        };
+        let earliest = if let Expiry::At(at) = expire { Some(at) } else { None };
         match self.trie.slot(hash, key, earliest) {
             Slot::Vacant(vacant) => {
                 self.expires += usize::from(earliest.is_some());
@@ -162,11 +136,7 @@ impl Db {
             Slot::Occupied(mut occupied) => {
                 let old = occupied.get();
                 let old_at = old.expire_at();
-                let at = if expire == Expiry::Keep {
-                    old_at
-                } else {
-                    earliest
-                };
+                let at = if expire == Expiry::Keep { old_at } else { earliest };
                 if old.is_heavy() || old_at.is_some() != at.is_some() {
                     let access = old.access();
                     let fresh = create(at);
@@ -174,8 +144,7 @@ impl Db {
                     // Its expiry is either the one announced or the one that the bounds know of already.
                     let entry = occupied.into_entry();
                     let old = std::mem::replace(entry, fresh);
-                    self.expires =
-                        self.expires + usize::from(at.is_some()) - usize::from(old_at.is_some());
+                    self.expires = self.expires + usize::from(at.is_some()) - usize::from(old_at.is_some());
                     if old.is_heavy() {
                         self.trash.push(old);
                     }
@@ -327,11 +296,7 @@ impl Db {
                 count += 1;
             }
         });
-        if count == 0 {
-            0
-        } else {
-            i64::try_from(sum / count).unwrap_or(i64::MAX)
-        }
+        if count == 0 { 0 } else { i64::try_from(sum / count).unwrap_or(i64::MAX) }
     }
 
     /// All entries as they are now; O(1).
@@ -356,3 +321,6 @@ impl Db {
         !self.trash.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,8 +86,7 @@ const _: () = {
 
 #[inline]
 fn layout(len: usize) -> Layout {
-    Layout::from_size_align(size_class(len), 8)
-        .expect("an entry is far shorter than the address space")
+    Layout::from_size_align(size_class(len), 8).expect("an entry is far shorter than the address space")
 }
 
 impl Entry {
@@ -146,13 +145,7 @@ impl Entry {
 
     /// A fresh entry whose payload (returned) or `Value` is still to be written.
     #[inline]
-    fn allocate(
-        kind: Kind,
-        key: &[u8],
-        expire: Option<i64>,
-        access: u32,
-        val_len: usize,
-    ) -> (Entry, *mut u8) {
+    fn allocate(kind: Kind, key: &[u8], expire: Option<i64>, access: u32, val_len: usize) -> (Entry, *mut u8) {
         let large = key.len() > usize::from(u8::MAX);
         assert!(key.len() <= u32::MAX as usize, "keys are limited to 4 GiB");
         let base = if kind == Kind::Object {
@@ -166,9 +159,7 @@ impl Entry {
         let layout = layout(key_off + key.len() + val_len);
         // SAFETY: the layout holds at least the header, so it is not empty.
         let raw = unsafe { alloc(layout) };
-        let Some(header) = NonNull::new(raw.cast::<Header>()) else {
-            handle_alloc_error(layout)
-        };
+        let Some(header) = NonNull::new(raw.cast::<Header>()) else { handle_alloc_error(layout) };
         let mut meta = (access & ACCESS_MASK) | ((kind as u32) << KIND_SHIFT);
         meta |= if expire.is_some() { HAS_EXPIRY } else { 0 };
         meta |= if large { LARGE } else { 0 };
@@ -188,8 +179,7 @@ impl Entry {
             if let Some(at) = expire {
                 raw.add(key_off - 8).cast::<i64>().write_unaligned(at);
             }
-            raw.add(key_off)
-                .copy_from_nonoverlapping(key.as_ptr(), key.len());
+            raw.add(key_off).copy_from_nonoverlapping(key.as_ptr(), key.len());
             (Entry(header), raw.add(key_off + key.len()))
         }
     }
@@ -303,9 +293,7 @@ impl Entry {
         unsafe {
             match self.kind() {
                 Kind::None => ValueRef::None,
-                Kind::Bytes => {
-                    ValueRef::Bytes(std::slice::from_raw_parts(self.payload(), self.val_len()))
-                }
+                Kind::Bytes => ValueRef::Bytes(std::slice::from_raw_parts(self.payload(), self.val_len())),
                 Kind::Int => ValueRef::Int(self.payload().cast::<i64>().read_unaligned()),
                 Kind::Score => ValueRef::Score(self.payload().cast::<f64>().read_unaligned()),
                 Kind::Blob => {
@@ -349,18 +337,11 @@ impl Entry {
 
     /// Lets `change` work on the blob of an entry that this handle alone has.
     fn with_blob_mut<R>(&mut self, change: impl FnOnce(&mut Blob) -> R) -> R {
-        assert!(
-            self.is_unique() && self.kind() == Kind::Blob,
-            "only the sole holder may change a blob's handle"
-        );
+        assert!(self.is_unique() && self.kind() == Kind::Blob, "only the sole holder may change a blob's handle");
         let mut blob = self.blob_bits();
         let result = change(&mut blob);
         // SAFETY: the old handle's count has passed to `blob` (whatever `change` made of it), which moves back here.
-        unsafe {
-            self.payload()
-                .cast::<std::mem::ManuallyDrop<Blob>>()
-                .write_unaligned(blob)
-        };
+        unsafe { self.payload().cast::<std::mem::ManuallyDrop<Blob>>().write_unaligned(blob) };
         result
     }
 
@@ -412,9 +393,7 @@ impl Entry {
         unsafe {
             payload.copy_from_nonoverlapping(self.payload(), self.val_len());
             if kind == Kind::Object {
-                entry
-                    .value_ptr()
-                    .copy_from_nonoverlapping(self.value_ptr(), 1);
+                entry.value_ptr().copy_from_nonoverlapping(self.value_ptr(), 1);
             }
             dealloc(self.0.as_ptr().cast(), layout(self.total_len()));
             std::ptr::write(self, entry);
@@ -441,11 +420,7 @@ impl Entry {
             (None, None) => {}
             (Some(at), Some(_)) if self.is_unique() => {
                 // SAFETY: the flag says that the eight bytes before the key are the expiry; this handle is the only one.
-                unsafe {
-                    self.byte(self.key_off() - 8)
-                        .cast::<i64>()
-                        .write_unaligned(at)
-                };
+                unsafe { self.byte(self.key_off() - 8).cast::<i64>().write_unaligned(at) };
             }
             _ => self.rebuild(None, expire),
         }
@@ -456,12 +431,7 @@ impl Entry {
     pub fn set_bytes(&mut self, value: &[u8]) {
         if !self.overwrite_bytes(value) {
             *self = if value.len() > INLINE_MAX {
-                Entry::with_blob(
-                    self.key(),
-                    Blob::new(value),
-                    self.expire_at(),
-                    self.access(),
-                )
+                Entry::with_blob(self.key(), Blob::new(value), self.expire_at(), self.access())
             } else {
                 Entry::inline_bytes(self.key(), value, self.expire_at(), self.access())
             };
@@ -481,8 +451,7 @@ impl Entry {
         }
         // SAFETY: this handle is the only one, and the allocation, having the size of its class, has room for the new payload.
         unsafe {
-            self.payload()
-                .copy_from_nonoverlapping(value.as_ptr(), value.len());
+            self.payload().copy_from_nonoverlapping(value.as_ptr(), value.len());
             (*self.0.as_ptr()).val_len = value.len() as u16;
         }
         true
@@ -540,21 +509,12 @@ impl Entry {
             let ValueRef::Bytes(bytes) = self.value() else {
                 return None;
             };
-            *self = Entry::with_blob(
-                self.key(),
-                Blob::joined(bytes, more),
-                self.expire_at(),
-                self.access(),
-            );
+            *self = Entry::with_blob(self.key(), Blob::joined(bytes, more), self.expire_at(), self.access());
             return Some(len);
         }
         self.resize_inline(len);
         // SAFETY: the payload has `len` bytes now and this handle is the only one.
-        unsafe {
-            self.payload()
-                .add(old_len)
-                .copy_from_nonoverlapping(more.as_ptr(), more.len())
-        };
+        unsafe { self.payload().add(old_len).copy_from_nonoverlapping(more.as_ptr(), more.len()) };
         Some(len)
     }
 
@@ -566,13 +526,7 @@ impl Entry {
             // SAFETY: this handle is the only one and the allocation has room for its class.
             unsafe { (*self.0.as_ptr()).val_len = len as u16 };
         } else {
-            let (entry, payload) = Entry::allocate(
-                Kind::Bytes,
-                self.key(),
-                self.expire_at(),
-                self.access(),
-                len,
-            );
+            let (entry, payload) = Entry::allocate(Kind::Bytes, self.key(), self.expire_at(), self.access(), len);
             // SAFETY: both payloads have at least the shorter one's bytes, and the fresh one is nobody else's.
             unsafe { payload.copy_from_nonoverlapping(self.payload(), old_len.min(len)) };
             *self = entry;
@@ -599,12 +553,7 @@ impl Entry {
             let ValueRef::Bytes(bytes) = self.value() else {
                 return None;
             };
-            *self = Entry::with_blob(
-                self.key(),
-                Blob::joined(bytes, b""),
-                self.expire_at(),
-                self.access(),
-            );
+            *self = Entry::with_blob(self.key(), Blob::joined(bytes, b""), self.expire_at(), self.access());
         }
         self.make_unique();
         let bytes: *mut [u8] = self.with_blob_mut(|blob| blob.bytes_mut(min_len) as *mut [u8]);
@@ -614,9 +563,7 @@ impl Entry {
 
     /// Writes into a string at an offset in bytes, padding with zeros; returns its new length, `None` if the entry holds no string.
     pub fn set_range(&mut self, offset: usize, bytes: &[u8]) -> Option<usize> {
-        let end = offset
-            .checked_add(bytes.len())
-            .expect("strings are far shorter than the address space");
+        let end = offset.checked_add(bytes.len()).expect("strings are far shorter than the address space");
         let target = self.bytes_mut(if bytes.is_empty() { 0 } else { end })?;
         if !bytes.is_empty() {
             target[offset..end].copy_from_slice(bytes);
@@ -698,3 +645,6 @@ impl fmt::Debug for Entry {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,21 +13,12 @@ static STATE: OnceLock<RandomState> = OnceLock::new();
 
 /// Sets the key of the hash for this process. Returns false, and changes nothing, when a key was set or a hash was already taken.
 pub fn seed(seeds: [u64; 4]) -> bool {
-    STATE
-        .set(RandomState::with_seeds(
-            seeds[0], seeds[1], seeds[2], seeds[3],
-        ))
-        .is_ok()
+    STATE.set(RandomState::with_seeds(seeds[0], seeds[1], seeds[2], seeds[3])).is_ok()
 }
 
 #[cold]
 fn default_state() -> RandomState {
-    RandomState::with_seeds(
-        0x243f_6a88_85a3_08d3,
-        0x1319_8a2e_0370_7344,
-        0xa409_3822_299f_31d0,
-        0x082e_fa98_ec4e_6c89,
-    )
+    RandomState::with_seeds(0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344, 0xa409_3822_299f_31d0, 0x082e_fa98_ec4e_6c89)
 }
 
 /// The 64-bit hash of a key; all tries use it.

@@ -38,10 +38,7 @@ impl Counters {
             let counter = unsafe { raw::read::<*mut u64>(name) }.ok()?;
             NonNull::new(counter.cast::<AtomicU64>())
         };
-        Some(Counters {
-            allocated: pointer(b"thread.allocatedp\0")?,
-            deallocated: pointer(b"thread.deallocatedp\0")?,
-        })
+        Some(Counters { allocated: pointer(b"thread.allocatedp\0")?, deallocated: pointer(b"thread.deallocatedp\0")? })
     }
 
     #[inline]
@@ -49,10 +46,7 @@ impl Counters {
         // SAFETY: see `Send`: the thread is registered, so its counters exist. jemalloc writes them as whole aligned words, so a
         // relaxed load sees one value or the other.
         let (allocated, deallocated) = unsafe {
-            (
-                self.allocated.as_ref().load(Ordering::Relaxed),
-                self.deallocated.as_ref().load(Ordering::Relaxed),
-            )
+            (self.allocated.as_ref().load(Ordering::Relaxed), self.deallocated.as_ref().load(Ordering::Relaxed))
         };
         allocated.wrapping_sub(deallocated) as i64
     }
@@ -65,11 +59,7 @@ struct Registry {
     ended: i64,
 }
 
-static REGISTRY: Mutex<Registry> = Mutex::new(Registry {
-    threads: Vec::new(),
-    next_id: 0,
-    ended: 0,
-});
+static REGISTRY: Mutex<Registry> = Mutex::new(Registry { threads: Vec::new(), next_id: 0, ended: 0 });
 
 fn registry() -> MutexGuard<'static, Registry> {
     // Nothing in here can panic halfway through a change.
@@ -92,10 +82,7 @@ pub fn register_thread() -> Registered {
     if let Some(counters) = Counters::own() {
         registry.threads.push((id, counters));
     }
-    Registered {
-        id,
-        thread: PhantomData,
-    }
+    Registered { id, thread: PhantomData }
 }
 
 impl Drop for Registered {
@@ -111,12 +98,7 @@ impl Drop for Registered {
 /// Bytes in use by all registered threads, counted now. Takes a lock; for the event loop there is [`Meter`].
 pub fn used_memory() -> usize {
     let registry = registry();
-    let sum: i64 = registry.ended
-        + registry
-            .threads
-            .iter()
-            .map(|(_, counters)| counters.sum())
-            .sum::<i64>();
+    let sum: i64 = registry.ended + registry.threads.iter().map(|(_, counters)| counters.sum()).sum::<i64>();
     usize::try_from(sum).unwrap_or(0)
 }
 
@@ -139,11 +121,8 @@ impl std::fmt::Debug for OwnCounters {
 impl Meter {
     /// Registers the calling thread and meters from it.
     pub fn new() -> Meter {
-        let meter = Meter {
-            registered: register_thread(),
-            own: Counters::own().map(OwnCounters),
-            others: Cell::new(0),
-        };
+        let meter =
+            Meter { registered: register_thread(), own: Counters::own().map(OwnCounters), others: Cell::new(0) };
         meter.refresh();
         meter
     }
@@ -158,12 +137,8 @@ impl Meter {
     /// Looks at the other threads.
     pub fn refresh(&self) {
         let registry = registry();
-        let others = registry
-            .threads
-            .iter()
-            .filter(|(id, _)| *id != self.registered.id);
-        self.others
-            .set(registry.ended + others.map(|(_, counters)| counters.sum()).sum::<i64>());
+        let others = registry.threads.iter().filter(|(id, _)| *id != self.registered.id);
+        self.others.set(registry.ended + others.map(|(_, counters)| counters.sum()).sum::<i64>());
     }
 }
 

@@ -30,10 +30,7 @@ pub struct Keyspace {
 impl Keyspace {
     /// So many empty databases.
     pub fn new(databases: usize) -> Keyspace {
-        Keyspace {
-            dbs: (0..databases).map(|_| Db::new()).collect(),
-            alive: Arc::default(),
-        }
+        Keyspace { dbs: (0..databases).map(|_| Db::new()).collect(), alive: Arc::default() }
     }
 
     /// How many databases there are.
@@ -81,25 +78,15 @@ impl Keyspace {
             .iter()
             .enumerate()
             .filter(|(_, db)| !db.is_empty())
-            .map(|(number, db)| DbSnapshot {
-                number,
-                expires: db.expires_len(),
-                trie: db.snapshot(),
-            })
+            .map(|(number, db)| DbSnapshot { number, expires: db.expires_len(), trie: db.snapshot() })
             .collect();
-        Snapshot {
-            dbs,
-            alive: Alive::new(&self.alive),
-        }
+        Snapshot { dbs, alive: Alive::new(&self.alive) }
     }
 
     /// Replaces the contents of all databases at once (a full sync has been loaded beside them), and returns the old contents, to be
     /// dropped wherever that may take its time.
     pub fn replace(&mut self, other: Keyspace) -> Vec<Db> {
-        assert!(
-            other.dbs.len() == self.dbs.len(),
-            "both sides have the configured number of databases"
-        );
+        assert!(other.dbs.len() == self.dbs.len(), "both sides have the configured number of databases");
         std::mem::replace(&mut self.dbs, other.dbs)
     }
 
@@ -153,10 +140,7 @@ pub struct Snapshot {
 
 impl fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Snapshot")
-            .field("databases", &self.dbs.len())
-            .field("keys", &self.len())
-            .finish()
+        f.debug_struct("Snapshot").field("databases", &self.dbs.len()).field("keys", &self.len()).finish()
     }
 }
 
@@ -180,11 +164,7 @@ impl Snapshot {
     pub fn into_entries(self) -> Entries {
         let mut dbs = self.dbs;
         dbs.reverse();
-        Entries {
-            dbs,
-            current: None,
-            _alive: self.alive,
-        }
+        Entries { dbs, current: None, _alive: self.alive }
     }
 }
 
@@ -211,11 +191,7 @@ impl Entries {
     pub fn next_db(&mut self) -> Option<DbHeader> {
         self.current = None;
         let db = self.dbs.pop()?;
-        let header = DbHeader {
-            number: db.number,
-            keys: db.trie.len(),
-            expires: db.expires,
-        };
+        let header = DbHeader { number: db.number, keys: db.trie.len(), expires: db.expires };
         self.current = Some(db.trie.into_drain());
         Some(header)
     }
@@ -228,9 +204,9 @@ impl Entries {
 
 impl fmt::Debug for Entries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entries")
-            .field("databases_left", &self.dbs.len())
-            .field("current", &self.current)
-            .finish()
+        f.debug_struct("Entries").field("databases_left", &self.dbs.len()).field("current", &self.current).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

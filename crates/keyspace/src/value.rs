@@ -56,10 +56,7 @@ pub fn parse_canonical_int(bytes: &[u8]) -> Option<i64> {
         digits => (false, digits),
     };
     let (first, rest) = digits.split_first()?;
-    if digits.len() > 19
-        || !first.is_ascii_digit()
-        || (*first == b'0' && (negative || !rest.is_empty()))
-    {
+    if digits.len() > 19 || !first.is_ascii_digit() || (*first == b'0' && (negative || !rest.is_empty())) {
         return None;
     }
     // Nineteen digits fit 64 bits without a sign, so only the last step has to look at the range.
@@ -70,11 +67,7 @@ pub fn parse_canonical_int(bytes: &[u8]) -> Option<i64> {
         }
         magnitude = magnitude * 10 + u64::from(digit - b'0');
     }
-    if negative {
-        0i64.checked_sub_unsigned(magnitude)
-    } else {
-        i64::try_from(magnitude).ok()
-    }
+    if negative { 0i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() }
 }
 
 #[cfg(test)]

@@ -15,23 +15,13 @@ pub struct Iter<'a, T: Item> {
 
 impl<T: Item> Clone for Iter<'_, T> {
     fn clone(&self) -> Self {
-        Iter {
-            path: self.path,
-            depth: self.depth,
-            items: self.items,
-            backwards: self.backwards,
-        }
+        Iter { path: self.path, depth: self.depth, items: self.items, backwards: self.backwards }
     }
 }
 
 impl<'a, T: Item> Iter<'a, T> {
     pub(super) fn new(tree: &'a BTree<T>, position: u64, backwards: bool) -> (Self, u64) {
-        let mut iter = Iter {
-            path: [(&[], 0); DEPTH_MAX],
-            depth: 0,
-            items: &[],
-            backwards,
-        };
+        let mut iter = Iter { path: [(&[], 0); DEPTH_MAX], depth: 0, items: &[], backwards };
         if position >= tree.weight() {
             return (iter, 0);
         }
@@ -42,11 +32,7 @@ impl<'a, T: Item> Iter<'a, T> {
                 Node::Leaf(items) => {
                     let (index, found) = seek.slot(items);
                     assert!(found, "the position is inside the tree");
-                    iter.items = if backwards {
-                        &items[..=index]
-                    } else {
-                        &items[index..]
-                    };
+                    iter.items = if backwards { &items[..=index] } else { &items[index..] };
                     return (iter, seek.left);
                 }
                 Node::Inner(children) => {
@@ -70,11 +56,7 @@ impl<'a, T: Item> Iter<'a, T> {
                 return false;
             };
             let (children, index) = self.path[depth];
-            let next = if self.backwards {
-                index.checked_sub(1)
-            } else {
-                Some(index + 1)
-            };
+            let next = if self.backwards { index.checked_sub(1) } else { Some(index + 1) };
             self.depth = depth;
             if let Some(next) = next.filter(|&next| next < children.len()) {
                 break self.enter(children, next);
@@ -87,11 +69,7 @@ impl<'a, T: Item> Iter<'a, T> {
                     return true;
                 }
                 Node::Inner(children) => {
-                    let index = if self.backwards {
-                        children.len() - 1
-                    } else {
-                        0
-                    };
+                    let index = if self.backwards { children.len() - 1 } else { 0 };
                     node = self.enter(children, index);
                 }
             }
@@ -104,11 +82,7 @@ impl<'a, T: Item> Iterator for Iter<'a, T> {
 
     fn next(&mut self) -> Option<&'a T> {
         loop {
-            let split = if self.backwards {
-                self.items.split_last()
-            } else {
-                self.items.split_first()
-            };
+            let split = if self.backwards { self.items.split_last() } else { self.items.split_first() };
             if let Some((item, rest)) = split {
                 self.items = rest;
                 return Some(item);

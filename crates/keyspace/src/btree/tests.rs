@@ -31,26 +31,17 @@ fn check_node(node: &Node<Entry>, edges: Edges, ordered: bool) -> usize {
     match node {
         Node::Leaf(items) => {
             assert!(root || !items.is_empty());
-            assert!(
-                items.len() <= LEAF_MAX && (edges.first || edges.last || items.len() >= LEAF_MIN)
-            );
+            assert!(items.len() <= LEAF_MAX && (edges.first || edges.last || items.len() >= LEAF_MIN));
             assert!(!ordered || items.is_sorted_by(|left, right| left.key < right.key));
             1
         }
         Node::Inner(children) => {
             assert!(!children.is_empty());
-            assert!(
-                children.len() <= INNER_MAX
-                    && (edges.first || edges.last || children.len() >= INNER_MIN)
-            );
+            assert!(children.len() <= INNER_MAX && (edges.first || edges.last || children.len() >= INNER_MIN));
             let mut depth = None;
             for (index, child) in children.iter().enumerate() {
                 let below = check_node(&child.node, edges.child(index, children.len()), ordered);
-                assert_eq!(
-                    *depth.get_or_insert(below),
-                    below,
-                    "all leaves are at the same depth"
-                );
+                assert_eq!(*depth.get_or_insert(below), below, "all leaves are at the same depth");
                 assert_eq!(child.weight, child.node.weight());
                 if ordered && index > 0 {
                     assert!(child.low <= first_key(&child.node));
@@ -81,28 +72,15 @@ fn check_tree(tree: &BTree<Entry>, ordered: bool) {
     assert_eq!(tree.weight, tree.root.weight());
     assert_eq!(tree.len, tree.root.count());
     if let Node::Inner(children) = &tree.root {
-        assert!(
-            children.len() > 1,
-            "a root with one child is replaced by it"
-        );
+        assert!(children.len() > 1, "a root with one child is replaced by it");
     }
 }
 
 fn check_equal(tree: &BTree<Entry>, model: &[Entry]) {
     assert!(tree.iter().eq(model));
-    assert!(
-        tree.iter_back_from(tree.weight().saturating_sub(1))
-            .0
-            .eq(model.iter().rev())
-    );
-    assert_eq!(
-        (tree.first(), tree.last(), tree.len()),
-        (model.first(), model.last(), model.len())
-    );
-    assert_eq!(
-        tree.weight(),
-        model.iter().map(|item| item.weight).sum::<u64>()
-    );
+    assert!(tree.iter_back_from(tree.weight().saturating_sub(1)).0.eq(model.iter().rev()));
+    assert_eq!((tree.first(), tree.last(), tree.len()), (model.first(), model.last(), model.len()));
+    assert_eq!(tree.weight(), model.iter().map(|item| item.weight).sum::<u64>());
 }
 
 /// A positional model with the searches that the tree does by descending.
@@ -346,27 +324,18 @@ fn a_write_after_a_clone_copies_one_path_only() {
             while let Some(node) = nodes.pop() {
                 match node {
                     Node::Leaf(items) => found.push(items.as_ptr()),
-                    Node::Inner(children) => {
-                        nodes.extend(children.iter().map(|child| child.node.clone()))
-                    }
+                    Node::Inner(children) => nodes.extend(children.iter().map(|child| child.node.clone())),
                 }
             }
             found
         };
         let right = leaves(right);
-        leaves(left)
-            .iter()
-            .filter(|leaf| !right.contains(leaf))
-            .count()
+        leaves(left).iter().filter(|leaf| !right.contains(leaf)).count()
     };
     assert_eq!(shared(&tree, &snapshot), 1);
     let untouched = tree.clone();
     remove(&mut tree, 77_777);
-    assert_eq!(
-        shared(&tree, &untouched),
-        0,
-        "removing what is not there copies nothing"
-    );
+    assert_eq!(shared(&tree, &untouched), 0, "removing what is not there copies nothing");
 }
 
 #[test]
@@ -387,10 +356,7 @@ fn appending_in_order_leaves_full_leaves() {
             Node::Inner(children) => nodes.extend(children.iter().map(|child| child.node.clone())),
         }
     }
-    assert!(
-        fills.iter().filter(|&&fill| fill == LEAF_MAX).count() >= 199,
-        "{fills:?}"
-    );
+    assert!(fills.iter().filter(|&&fill| fill == LEAF_MAX).count() >= 199, "{fills:?}");
 }
 
 #[test]

@@ -25,16 +25,11 @@ impl Drain {
     /// The next entry, good until the next call.
     ///
     /// Not an `Iterator`, as entries are lent: counting every one of them would cost more than reading it.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "entries are lent, which Iterator cannot say"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "entries are lent, which Iterator cannot say")]
     pub fn next(&mut self) -> Option<&Entry> {
         loop {
             if let Some(link) = &self.leaf {
-                let Part::Leaf(leaf) = link.part() else {
-                    unreachable!("nodes are unpacked")
-                };
+                let Part::Leaf(leaf) = link.part() else { unreachable!("nodes are unpacked") };
                 if self.next < leaf.len() {
                     self.next += 1;
                     self.left -= 1;
@@ -54,9 +49,7 @@ impl Drain {
                 }
             }
         }
-        let Part::Leaf(leaf) = self.leaf.as_ref()?.part() else {
-            unreachable!("nodes are unpacked")
-        };
+        let Part::Leaf(leaf) = self.leaf.as_ref()?.part() else { unreachable!("nodes are unpacked") };
         leaf.entries().get(self.next - 1)
     }
 
@@ -68,20 +61,13 @@ impl Drain {
 
 impl fmt::Debug for Drain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Drain")
-            .field("left", &self.left)
-            .finish_non_exhaustive()
+        f.debug_struct("Drain").field("left", &self.left).finish_non_exhaustive()
     }
 }
 
 impl<H> Trie<H> {
     /// Reads all entries and gives back each part once it has been passed.
     pub fn into_drain(self) -> Drain {
-        Drain {
-            ahead: self.root.into_iter().collect(),
-            leaf: None,
-            next: 0,
-            left: self.len,
-        }
+        Drain { ahead: self.root.into_iter().collect(), leaf: None, next: 0, left: self.len }
     }
 }

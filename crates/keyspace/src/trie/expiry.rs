@@ -52,9 +52,7 @@ impl<H: KeyHash> Trie<H> {
         let count = due.len();
         for entry in due {
             let key = entry.key();
-            let removed = self
-                .remove(H::hash(key), key)
-                .expect("an entry just seen in the trie is there");
+            let removed = self.remove(H::hash(key), key).expect("an entry just seen in the trie is there");
             drop(entry);
             f(removed);
         }
@@ -130,11 +128,7 @@ fn nearest(link: &Link) -> Option<&Entry> {
 fn volatile(link: &Link, hash: u64, level: usize) -> Option<&[Entry]> {
     match link.part() {
         Part::Leaf(leaf) => {
-            if leaf
-                .entries()
-                .iter()
-                .any(|entry| entry.expire_at().is_some())
-            {
+            if leaf.entries().iter().any(|entry| entry.expire_at().is_some()) {
                 return Some(leaf.entries());
             }
             leaf.set_bound(i64::MAX);

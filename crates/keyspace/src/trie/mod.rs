@@ -127,20 +127,14 @@ impl<'a> Occupied<'a> {
     /// Puts another entry with the same key here. Its expiry must not be earlier than the one given to [`Trie::slot`].
     #[inline]
     pub fn replace(&mut self, entry: Entry) -> Entry {
-        assert!(
-            entry.expire_at().is_none_or(|at| at >= self.earliest),
-            "the slot was asked for with a later expiry"
-        );
+        assert!(entry.expire_at().is_none_or(|at| at >= self.earliest), "the slot was asked for with a later expiry");
         std::mem::replace(self.entry, entry)
     }
 
     /// Sets the expiry, not earlier than the one given to [`Trie::slot`].
     #[inline]
     pub fn set_expire(&mut self, expire: Option<i64>) {
-        assert!(
-            expire.is_none_or(|at| at >= self.earliest),
-            "the slot was asked for with a later expiry"
-        );
+        assert!(expire.is_none_or(|at| at >= self.earliest), "the slot was asked for with a later expiry");
         self.entry.set_expire(expire);
     }
 }
@@ -149,25 +143,14 @@ impl<'a, H: KeyHash> Vacant<'a, H> {
     /// Puts an entry with the key here. Its expiry must not be earlier than the one given to [`Trie::slot`].
     #[inline]
     pub fn insert(self, entry: Entry) -> &'a mut Entry {
-        assert!(
-            entry.expire_at().is_none_or(|at| at >= self.earliest),
-            "the slot was asked for with a later expiry"
-        );
-        debug_assert_eq!(
-            ordered(H::hash(entry.key())),
-            ordered(self.hash),
-            "an entry goes where its hash says"
-        );
+        assert!(entry.expire_at().is_none_or(|at| at >= self.earliest), "the slot was asked for with a later expiry");
+        debug_assert_eq!(ordered(H::hash(entry.key())), ordered(self.hash), "an entry goes where its hash says");
         self.trie.len += 1;
         let path = match self.path {
             Some(path) => path,
             None => {
                 let root = self.trie.root.insert(Leaf::with_capacity(1).into_link());
-                Path {
-                    parent: std::ptr::null_mut(),
-                    leaf: root,
-                    level: 0,
-                }
+                Path { parent: std::ptr::null_mut(), leaf: root, level: 0 }
             }
         };
         Trie::<H>::push(path, self.hash, entry)
@@ -176,20 +159,14 @@ impl<'a, H: KeyHash> Vacant<'a, H> {
 
 impl<H: KeyHash> fmt::Debug for Vacant<'_, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Vacant")
-            .field("hash", &self.hash)
-            .finish_non_exhaustive()
+        f.debug_struct("Vacant").field("hash", &self.hash).finish_non_exhaustive()
     }
 }
 
 impl<H> Trie<H> {
     /// A trie without entries; it allocates nothing.
     pub const fn new() -> Trie<H> {
-        Trie {
-            root: None,
-            len: 0,
-            hash: PhantomData,
-        }
+        Trie { root: None, len: 0, hash: PhantomData }
     }
 
     /// How many entries there are.
@@ -223,9 +200,7 @@ impl<H> Trie<H> {
                 }
                 Part::Leaf(leaf) => {
                     // SAFETY: `find` returns the number of an initialised slot, and `self` keeps the leaf.
-                    return leaf
-                        .find(tag_of(hash), key)
-                        .map(|at| unsafe { &*leaf.slots().add(at) });
+                    return leaf.find(tag_of(hash), key).map(|at| unsafe { &*leaf.slots().add(at) });
                 }
             }
         }
@@ -234,11 +209,7 @@ impl<H> Trie<H> {
     /// Goes down to the leaf for `hash`, unsharing what it passes and lowering bounds to `earliest`.
     #[inline]
     fn descend(root: &mut Link, hash: u64, earliest: i64) -> Path {
-        let mut path = Path {
-            parent: std::ptr::null_mut(),
-            leaf: root,
-            level: 0,
-        };
+        let mut path = Path { parent: std::ptr::null_mut(), leaf: root, level: 0 };
         loop {
             // SAFETY: the link is inside a part that this trie alone holds (or is the root), and no other reference to it is in use.
             let link = unsafe { &mut *path.leaf };
@@ -248,11 +219,8 @@ impl<H> Trie<H> {
                     if earliest != i64::MAX {
                         node.lower_bound(earliest);
                     }
-                    path = Path {
-                        parent: path.leaf,
-                        leaf: node.child(byte_at(hash, path.level)),
-                        level: path.level + 1,
-                    };
+                    path =
+                        Path { parent: path.leaf, leaf: node.child(byte_at(hash, path.level)), level: path.level + 1 };
                 }
                 Part::Leaf(leaf) => {
                     if earliest != i64::MAX {
@@ -281,30 +249,18 @@ impl<H: KeyHash> Trie<H> {
     pub fn slot(&mut self, hash: u64, key: &[u8], earliest: Option<i64>) -> Slot<'_, H> {
         let earliest = earliest.unwrap_or(i64::MAX);
         let Some(root) = &mut self.root else {
-            return Slot::Vacant(Vacant {
-                trie: self,
-                path: None,
-                hash,
-                earliest,
-            });
+            return Slot::Vacant(Vacant { trie: self, path: None, hash, earliest });
         };
         let path = Self::descend(root, hash, earliest);
         // SAFETY: the path was just made and nothing has changed since.
-        let Part::Leaf(leaf) = (unsafe { (*path.leaf).part() }) else {
-            unreachable!("a path ends in a leaf")
-        };
+        let Part::Leaf(leaf) = (unsafe { (*path.leaf).part() }) else { unreachable!("a path ends in a leaf") };
         match leaf.find(tag_of(hash), key) {
             Some(at) => {
                 // SAFETY: the slot is initialised, inside a leaf that this trie alone holds, and `self` stays borrowed as long as the entry.
                 let entry = unsafe { &mut *leaf.slots().add(at) };
                 Slot::Occupied(Occupied { entry, earliest })
             }
-            None => Slot::Vacant(Vacant {
-                trie: self,
-                path: Some(path),
-                hash,
-                earliest,
-            }),
+            None => Slot::Vacant(Vacant { trie: self, path: Some(path), hash, earliest }),
         }
     }
 
@@ -337,9 +293,7 @@ impl<H: KeyHash> Trie<H> {
         loop {
             // SAFETY: the path leads to a leaf that the trie alone holds, and no other reference to its link is in use.
             let link = unsafe { &mut *path.leaf };
-            let Part::Leaf(mut leaf) = link.part() else {
-                unreachable!("a path ends in a leaf")
-            };
+            let Part::Leaf(mut leaf) = link.part() else { unreachable!("a path ends in a leaf") };
             let len = leaf.len();
             if len == leaf.cap() {
                 if len >= LEAF_MAX && Self::split(&mut path, hash) {
@@ -360,8 +314,7 @@ impl<H: KeyHash> Trie<H> {
     fn split(path: &mut Path, hash: u64) -> bool {
         // SAFETY: every link on the path is inside a part that the trie alone holds, and no other reference to them is in use here.
         unsafe {
-            let owned = |path: &Path| match (!path.parent.is_null()).then(|| (*path.parent).part())
-            {
+            let owned = |path: &Path| match (!path.parent.is_null()).then(|| (*path.parent).part()) {
                 Some(Part::Node(node)) => node.range(byte_at(hash, path.level - 1)),
                 _ => (0, 1),
             };
@@ -372,20 +325,14 @@ impl<H: KeyHash> Trie<H> {
                 }
                 let node = Node::around(path.leaf.read());
                 path.leaf.write(node.into_link());
-                *path = Path {
-                    parent: path.leaf,
-                    leaf: node.child(0),
-                    level: path.level + 1,
-                };
+                *path = Path { parent: path.leaf, leaf: node.child(0), level: path.level + 1 };
                 (lo, hi) = (0, 256);
             }
             let middle = (lo + hi) / 2;
             let right = Self::cut(&mut *path.leaf, path.level - 1, middle);
             Node::add_child(&mut *path.parent, middle, hi, right.into_link());
             // The node may have moved, and the entry to come may belong to the new half.
-            let Part::Node(node) = (*path.parent).part() else {
-                unreachable!("a parent is a node")
-            };
+            let Part::Node(node) = (*path.parent).part() else { unreachable!("a parent is a node") };
             path.leaf = node.child(byte_at(hash, path.level - 1));
             true
         }
@@ -393,17 +340,12 @@ impl<H: KeyHash> Trie<H> {
 
     /// Moves the entries whose byte at `level` is `middle` or above into a new leaf.
     fn cut(link: &mut Link, level: usize, middle: usize) -> Leaf {
-        let Part::Leaf(leaf) = link.part() else {
-            unreachable!("only leaves are cut")
-        };
+        let Part::Leaf(leaf) = link.part() else { unreachable!("only leaves are cut") };
         let entries = leaf.entries();
         for entry in entries {
             prefetch(entry.address());
         }
-        assert!(
-            entries.len() <= LEAF_MAX,
-            "a leaf with more than one hash never holds more"
-        );
+        assert!(entries.len() <= LEAF_MAX, "a leaf with more than one hash never holds more");
         let mut to_right = [false; LEAF_MAX];
         let (mut bound, mut count) = (i64::MAX, 0);
         for (entry, right) in entries.iter().zip(&mut to_right) {
@@ -438,11 +380,7 @@ impl<H> Default for Trie<H> {
 
 impl<H> Clone for Trie<H> {
     fn clone(&self) -> Self {
-        Trie {
-            root: self.root.clone(),
-            len: self.len,
-            hash: PhantomData,
-        }
+        Trie { root: self.root.clone(), len: self.len, hash: PhantomData }
     }
 }
 

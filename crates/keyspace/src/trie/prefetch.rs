@@ -36,10 +36,7 @@ fn prefetch_chunk(root: &Link, hashes: &[u64]) {
         for (link, hash) in links.iter().zip(hashes) {
             if let Part::Node(node) = link.part() {
                 going = true;
-                prefetch(
-                    node.index_ptr()
-                        .wrapping_add(usize::from(byte_at(*hash, level))),
-                );
+                prefetch(node.index_ptr().wrapping_add(usize::from(byte_at(*hash, level))));
             }
         }
         if !going {
@@ -62,12 +59,7 @@ fn prefetch_chunk(root: &Link, hashes: &[u64]) {
             *leaf = Some(found);
             let matches = found.matches(0, tag_of(*hash));
             if matches != 0 {
-                prefetch(
-                    found
-                        .slots()
-                        .wrapping_add(matches.trailing_zeros() as usize)
-                        .cast(),
-                );
+                prefetch(found.slots().wrapping_add(matches.trailing_zeros() as usize).cast());
             }
         }
     }

@@ -63,19 +63,10 @@ pub(crate) struct Node(NonNull<Head>);
 fn allocate(layout: Layout, cap: usize) -> NonNull<Head> {
     // SAFETY: the layout holds at least the head.
     let raw = unsafe { alloc_zeroed(layout) };
-    let Some(head) = NonNull::new(raw.cast::<Head>()) else {
-        handle_alloc_error(layout)
-    };
+    let Some(head) = NonNull::new(raw.cast::<Head>()) else { handle_alloc_error(layout) };
     let cap = u16::try_from(cap).expect("fewer than 65,536 keys share a 63-bit hash");
     // SAFETY: the allocation is fresh, aligned and at least as long as the head.
-    unsafe {
-        head.write(Head {
-            refs: AtomicU32::new(1),
-            len: 0,
-            cap,
-            bound: AtomicI64::new(i64::MAX),
-        })
-    };
+    unsafe { head.write(Head { refs: AtomicU32::new(1), len: 0, cap, bound: AtomicI64::new(i64::MAX) }) };
     head
 }
 
@@ -172,13 +163,7 @@ impl Leaf {
     #[inline]
     pub(crate) fn slots(self) -> *mut Entry {
         // SAFETY: the slots follow the room of the tags in the same allocation, aligned to 8.
-        unsafe {
-            self.0
-                .as_ptr()
-                .cast::<u8>()
-                .add(HEAD + tag_room(self.cap()))
-                .cast()
-        }
+        unsafe { self.0.as_ptr().cast::<u8>().add(HEAD + tag_room(self.cap())).cast() }
     }
 
     /// The entries. The caller keeps the link that leads here as long as `'a`.
@@ -257,9 +242,7 @@ impl Leaf {
         unsafe {
             let entry = self.slots().add(at).read();
             if at != last {
-                self.slots()
-                    .add(at)
-                    .copy_from_nonoverlapping(self.slots().add(last), 1);
+                self.slots().add(at).copy_from_nonoverlapping(self.slots().add(last), 1);
                 *self.tags().add(at) = *self.tags().add(last);
             }
             entry
@@ -390,9 +373,7 @@ impl Node {
 
     /// Hands the bytes `lo..hi` to a new child. The caller holds the node alone; the node may move, so it is given by its link.
     pub(crate) fn add_child(link: &mut Link, lo: usize, hi: usize, child: Link) {
-        let Part::Node(mut node) = link.part() else {
-            unreachable!("only nodes have children")
-        };
+        let Part::Node(mut node) = link.part() else { unreachable!("only nodes have children") };
         let count = node.len();
         if count == usize::from(node.head().cap) {
             node = node.moved(count + 1);
@@ -423,9 +404,7 @@ impl Node {
             }
             let link = self.children().add(usize::from(gone)).read();
             if usize::from(gone) != last {
-                self.children()
-                    .add(usize::from(gone))
-                    .copy_from_nonoverlapping(self.children().add(last), 1);
+                self.children().add(usize::from(gone)).copy_from_nonoverlapping(self.children().add(last), 1);
             }
             self.set_len(last);
             link
@@ -434,13 +413,8 @@ impl Node {
 
     /// Takes the only child out of the node at `link`, leaving an empty leaf in the place of the node.
     pub(crate) fn take_only_child(link: &mut Link) -> Link {
-        let Part::Node(node) = link.part() else {
-            unreachable!("only nodes have children")
-        };
-        assert!(
-            node.len() == 1 && link.is_unique(),
-            "the node has one child and one holder"
-        );
+        let Part::Node(node) = link.part() else { unreachable!("only nodes have children") };
+        assert!(node.len() == 1 && link.is_unique(), "the node has one child and one holder");
         // SAFETY: the child's link is moved out, and the node's length says so before the node is dropped.
         unsafe {
             let child = node.children().read();
@@ -468,16 +442,11 @@ impl Node {
         // SAFETY: links and index are moved bit by bit into a node with room for them; the old memory is given back without
         // dropping them, and its handle is not used again.
         unsafe {
-            new.index_ptr()
-                .copy_from_nonoverlapping(self.index_ptr(), 256);
-            new.children()
-                .copy_from_nonoverlapping(self.children(), self.len());
+            new.index_ptr().copy_from_nonoverlapping(self.index_ptr(), 256);
+            new.children().copy_from_nonoverlapping(self.children(), self.len());
             new.set_len(self.len());
             new.set_bound(self.bound());
-            dealloc(
-                self.0.as_ptr().cast(),
-                node_layout(usize::from(self.head().cap)),
-            );
+            dealloc(self.0.as_ptr().cast(), node_layout(usize::from(self.head().cap)));
         }
         new
     }
@@ -487,15 +456,12 @@ impl Node {
         let new = Node(allocate(node_layout(cap), cap));
         // SAFETY: the new node has room for the index and as many children; the old one is not changed while it is shared.
         unsafe {
-            new.index_ptr()
-                .copy_from_nonoverlapping(self.index_ptr(), 256);
+            new.index_ptr().copy_from_nonoverlapping(self.index_ptr(), 256);
             for at in 0..self.len() {
                 prefetch((*self.children().add(at)).0.as_ptr());
             }
             for at in 0..self.len() {
-                new.children()
-                    .add(at)
-                    .write((*self.children().add(at)).clone());
+                new.children().add(at).write((*self.children().add(at)).clone());
             }
         }
         new.set_len(self.len());
@@ -530,11 +496,7 @@ impl Link {
     /// A bare handle of what the link leads to.
     #[inline]
     pub(crate) fn part(&self) -> Part {
-        if self.is_node() {
-            Part::Node(Node(self.head_ptr()))
-        } else {
-            Part::Leaf(Leaf(self.head_ptr()))
-        }
+        if self.is_node() { Part::Node(Node(self.head_ptr())) } else { Part::Leaf(Leaf(self.head_ptr())) }
     }
 
     #[inline]
@@ -566,9 +528,7 @@ impl Link {
 
     /// Gives the leaf here, which nobody else holds, room for `len` entries.
     pub(crate) fn resize_leaf(&mut self, len: usize) -> Leaf {
-        let Part::Leaf(leaf) = self.part() else {
-            unreachable!("only leaves are resized")
-        };
+        let Part::Leaf(leaf) = self.part() else { unreachable!("only leaves are resized") };
         let leaf = leaf.moved(len);
         // SAFETY: the old memory was given back by `moved`, so its link must not be dropped.
         unsafe { std::ptr::write(self, leaf.into_link()) };
@@ -577,31 +537,19 @@ impl Link {
 
     /// Pushes the children onto `stack`, the first last. A sole holder's links are moved, otherwise they are shared.
     pub(crate) fn unpack(self, stack: &mut Vec<Link>) {
-        let Part::Node(node) = self.part() else {
-            unreachable!("only nodes have children")
-        };
+        let Part::Node(node) = self.part() else { unreachable!("only nodes have children") };
         let unique = self.is_unique();
         let mut byte = 256;
         while byte > 0 {
             byte = node.range((byte - 1) as u8).0;
             // SAFETY: `byte` is the first one of a child; a child is read bit by bit only if the node is given up below.
-            let child = unsafe {
-                if unique {
-                    node.child(byte as u8).read()
-                } else {
-                    (*node.child(byte as u8)).clone()
-                }
-            };
+            let child =
+                unsafe { if unique { node.child(byte as u8).read() } else { (*node.child(byte as u8)).clone() } };
             stack.push(child);
         }
         if unique {
             // SAFETY: every child has moved to the stack, so only the node's own memory is left to give back.
-            unsafe {
-                dealloc(
-                    node.0.as_ptr().cast(),
-                    node_layout(usize::from(node.head().cap)),
-                )
-            };
+            unsafe { dealloc(node.0.as_ptr().cast(), node_layout(usize::from(node.head().cap))) };
             std::mem::forget(self);
         }
     }
@@ -610,12 +558,7 @@ impl Link {
     pub(crate) fn memory_usage(&self) -> usize {
         match self.part() {
             Part::Leaf(leaf) => {
-                leaf_layout(leaf.cap()).size()
-                    + leaf
-                        .entries()
-                        .iter()
-                        .map(Entry::memory_usage)
-                        .sum::<usize>()
+                leaf_layout(leaf.cap()).size() + leaf.entries().iter().map(Entry::memory_usage).sum::<usize>()
             }
             Part::Node(node) => {
                 node_layout(usize::from(node.head().cap)).size()
@@ -651,21 +594,12 @@ impl Drop for Link {
                     for entry in leaf.entries() {
                         prefetch(entry.address());
                     }
-                    std::ptr::drop_in_place(std::ptr::slice_from_raw_parts_mut(
-                        leaf.slots(),
-                        leaf.len(),
-                    ));
+                    std::ptr::drop_in_place(std::ptr::slice_from_raw_parts_mut(leaf.slots(), leaf.len()));
                     dealloc(leaf.0.as_ptr().cast(), leaf_layout(leaf.cap()));
                 }
                 Part::Node(node) => {
-                    std::ptr::drop_in_place(std::ptr::slice_from_raw_parts_mut(
-                        node.children(),
-                        node.len(),
-                    ));
-                    dealloc(
-                        node.0.as_ptr().cast(),
-                        node_layout(usize::from(node.head().cap)),
-                    );
+                    std::ptr::drop_in_place(std::ptr::slice_from_raw_parts_mut(node.children(), node.len()));
+                    dealloc(node.0.as_ptr().cast(), node_layout(usize::from(node.head().cap)));
                 }
             }
         }
@@ -705,9 +639,7 @@ mod search {
     #[inline]
     #[cfg(target_arch = "x86_64")]
     pub(super) unsafe fn sixteen(tags: *const u8, tag: u8) -> u64 {
-        use std::arch::x86_64::{
-            __m128i, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_set1_epi8,
-        };
+        use std::arch::x86_64::{__m128i, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_set1_epi8};
         // SAFETY: SSE2 is part of x86_64, and the caller vouches for the bytes.
         unsafe {
             let group = _mm_loadu_si128(tags.cast::<__m128i>());
@@ -723,12 +655,7 @@ mod search {
     #[cfg(not(target_arch = "x86_64"))]
     pub(super) unsafe fn sixteen(tags: *const u8, tag: u8) -> u64 {
         // SAFETY: the caller vouches for the bytes.
-        let (low, high) = unsafe {
-            (
-                tags.cast::<u64>().read_unaligned(),
-                tags.add(8).cast::<u64>().read_unaligned(),
-            )
-        };
+        let (low, high) = unsafe { (tags.cast::<u64>().read_unaligned(), tags.add(8).cast::<u64>().read_unaligned()) };
         eight(u64::from_le(low), tag) | eight(u64::from_le(high), tag) << 8
     }
 
@@ -739,14 +666,10 @@ mod search {
             let mut bytes = [0u8; 16];
             for round in 0..4096u32 {
                 for (at, byte) in bytes.iter_mut().enumerate() {
-                    *byte =
-                        (round.wrapping_mul(2_654_435_761).rotate_left(at as u32 * 3) & 0x83) as u8;
+                    *byte = (round.wrapping_mul(2_654_435_761).rotate_left(at as u32 * 3) & 0x83) as u8;
                 }
                 for tag in [0, 1, 2, 3, 0x80, 0x81, 0x83, 0xff] {
-                    let want = bytes
-                        .iter()
-                        .rev()
-                        .fold(0, |bits, byte| bits << 1 | u64::from(*byte == tag));
+                    let want = bytes.iter().rev().fold(0, |bits, byte| bits << 1 | u64::from(*byte == tag));
                     let word = u64::from_le_bytes(bytes[..8].try_into().unwrap());
                     assert_eq!(super::eight(word, tag), want & 0xff, "{bytes:x?} {tag:x}");
                     // SAFETY: the array has sixteen bytes.

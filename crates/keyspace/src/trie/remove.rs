@@ -52,9 +52,7 @@ impl<H: KeyHash> Trie<H> {
             let byte = byte_at(hash, depth - 1);
             if !join_neighbours(parent, byte) {
                 // The leaf may have another place in the node now.
-                let Part::Node(node) = parent.part() else {
-                    unreachable!("a link above another leads to a node")
-                };
+                let Part::Node(node) = parent.part() else { unreachable!("a link above another leads to a node") };
                 links[depth] = node.child(byte);
                 break;
             }
@@ -68,9 +66,7 @@ impl<H: KeyHash> Trie<H> {
 
 /// Joins the small leaf that owns `byte` with its neighbours; true if it has taken the place of the node.
 fn join_neighbours(parent: &mut Link, byte: u8) -> bool {
-    let Part::Node(node) = parent.part() else {
-        unreachable!("a link above another leads to a node")
-    };
+    let Part::Node(node) = parent.part() else { unreachable!("a link above another leads to a node") };
     // SAFETY: the caller holds the node alone.
     let own_len = match unsafe { (*node.child(byte)).part() } {
         Part::Leaf(leaf) => leaf.len(),
@@ -87,8 +83,8 @@ fn join_neighbours(parent: &mut Link, byte: u8) -> bool {
         }
     }
     // SAFETY: the caller holds the node alone.
-    let only_and_small = node.len() == 1
-        && matches!(unsafe { (*node.child(byte)).part() }, Part::Leaf(leaf) if leaf.len() <= GIVES_WAY);
+    let only_and_small =
+        node.len() == 1 && matches!(unsafe { (*node.child(byte)).part() }, Part::Leaf(leaf) if leaf.len() <= GIVES_WAY);
     if !only_and_small {
         return false;
     }
@@ -101,9 +97,7 @@ fn join_neighbours(parent: &mut Link, byte: u8) -> bool {
 fn join(node: Node, byte: u8, neighbour: u8) {
     // SAFETY: the caller holds the node alone, and no other reference to its links is in use.
     unsafe {
-        let (Part::Leaf(own), Part::Leaf(other)) =
-            ((*node.child(byte)).part(), (*node.child(neighbour)).part())
-        else {
+        let (Part::Leaf(own), Part::Leaf(other)) = ((*node.child(byte)).part(), (*node.child(neighbour)).part()) else {
             return;
         };
         let len = own.len() + other.len();
@@ -114,14 +108,8 @@ fn join(node: Node, byte: u8, neighbour: u8) {
         let gone = node.remove_child(neighbour, byte);
         // Only now is the place of the own link settled.
         let link = &mut *node.child(byte);
-        let own = if own.cap() < len {
-            link.resize_leaf(len)
-        } else {
-            own
-        };
-        let Part::Leaf(other) = gone.part() else {
-            unreachable!("it was a leaf above")
-        };
+        let own = if own.cap() < len { link.resize_leaf(len) } else { own };
+        let Part::Leaf(other) = gone.part() else { unreachable!("it was a leaf above") };
         own.lower_bound(other.bound());
         while other.len() > 0 {
             let last = other.len() - 1;

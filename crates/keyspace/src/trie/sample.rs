@@ -33,13 +33,8 @@ impl<H> Trie<H> {
             }
             let pick = random();
             // The upper half decides about the leaf, the lower one about the entry.
-            let entry = &found.entries
-                [(((pick & 0xffff_ffff) * found.entries.len() as u64) >> 32) as usize];
-            let end = if found.end == 0 {
-                1u64 << 63
-            } else {
-                found.end
-            };
+            let entry = &found.entries[(((pick & 0xffff_ffff) * found.entries.len() as u64) >> 32) as usize];
+            let end = if found.end == 0 { 1u64 << 63 } else { found.end };
             let share = (end - found.start) as f64 / (1u64 << 63) as f64;
             let density = found.entries.len() as f64 / (share * self.len() as f64);
             if ((pick >> 32) as f64 / (1u64 << 32) as f64) < density / 2.0 {
@@ -86,6 +81,13 @@ impl<H> Trie<H> {
                     f(entry);
                     given += 1;
                 }
+            }
+        }
+        if given == 0 && !volatile_only {
+            // Every draw met an empty leaf.
+            for entry in self.iter().take(count) {
+                f(entry);
+                given += 1;
             }
         }
         given

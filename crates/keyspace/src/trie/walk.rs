@@ -25,9 +25,7 @@ pub struct Iter<'a> {
 
 impl std::fmt::Debug for Iter<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Iter")
-            .field("left", &self.left)
-            .finish_non_exhaustive()
+        f.debug_struct("Iter").field("left", &self.left).finish_non_exhaustive()
     }
 }
 
@@ -78,12 +76,7 @@ impl ExactSizeIterator for Iter<'_> {}
 impl<H> Trie<H> {
     /// All entries, in no promised order.
     pub fn iter(&self) -> Iter<'_> {
-        let mut iter = Iter {
-            nodes: Vec::new(),
-            leaf: [].iter(),
-            left: self.len(),
-            trie: PhantomData,
-        };
+        let mut iter = Iter { nodes: Vec::new(), leaf: [].iter(), left: self.len(), trie: PhantomData };
         if let Some(root) = &self.root {
             iter.enter(root);
         }
@@ -116,29 +109,17 @@ impl<H> Trie<H> {
         loop {
             match link.part() {
                 Part::Leaf(leaf) => {
-                    return Some(Found {
-                        entries: leaf.entries(),
-                        start,
-                        end,
-                    });
+                    return Some(Found { entries: leaf.entries(), start, end });
                 }
                 Part::Node(node) => {
                     let byte = byte_at(hash, level);
                     let (lo, hi) = node.range(byte);
                     let shift = 56 - 8 * level;
-                    let above = if level == 0 {
-                        0
-                    } else {
-                        hash >> (shift + 8) << (shift + 8)
-                    };
+                    let above = if level == 0 { 0 } else { hash >> (shift + 8) << (shift + 8) };
                     // Halved upwards: a hash with an odd lowest bit belongs to no position. The end of the last range of all is 2^64,
                     // which wraps to 0.
                     start = (above | (lo as u64) << shift).wrapping_add(1) >> 1;
-                    let behind = if level == 0 && hi == 256 {
-                        0
-                    } else {
-                        above.wrapping_add((hi as u64) << shift)
-                    };
+                    let behind = if level == 0 && hi == 256 { 0 } else { above.wrapping_add((hi as u64) << shift) };
                     end = behind.wrapping_add(1) >> 1;
                     // SAFETY: `self` keeps the node and so the child's link.
                     link = unsafe { &*node.child(byte) };
