@@ -96,6 +96,36 @@ impl<'a> From<&'a [u8]> for Elem<'a> {
     }
 }
 
+/// A text to compare elements with, parsed once.
+#[derive(Clone, Copy, Debug)]
+pub struct Needle<'a> {
+    text: &'a [u8],
+    number: Option<i64>,
+}
+
+impl<'a> Needle<'a> {
+    /// Prepares `text` for comparing.
+    pub fn new(text: &'a [u8]) -> Needle<'a> {
+        Needle {
+            text,
+            number: parse_i64(text),
+        }
+    }
+
+    /// Whether the element's text is this one.
+    pub fn matches(&self, elem: Elem<'_>) -> bool {
+        match elem {
+            Elem::Bytes(bytes) => bytes == self.text,
+            Elem::Int(value) => self.number == Some(value),
+        }
+    }
+
+    /// The element as it would be stored.
+    pub fn elem(&self) -> Elem<'a> {
+        self.number.map_or(Elem::Bytes(self.text), Elem::Int)
+    }
+}
+
 /// What is wrong with bytes that should have been a listpack, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListpackError {
@@ -490,14 +520,10 @@ impl Listpack {
     pub fn find(&self, text: &[u8], from: Option<Position>, skip: usize) -> Option<Position> {
         let mut at = from?.0;
         let end = self.end();
-        let number = parse_i64(text);
+        let needle = Needle::new(text);
         while at < end {
             let (elem, len) = decode(&self.0[at..]);
-            let found = match elem {
-                Elem::Bytes(bytes) => bytes == text,
-                Elem::Int(value) => Some(value) == number,
-            };
-            if found {
+            if needle.matches(elem) {
                 return Some(Position(at));
             }
             at += len + backlen_size(len);

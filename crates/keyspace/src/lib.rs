@@ -20,6 +20,7 @@ pub mod db;
 pub mod entry;
 pub mod hash;
 mod hasher;
+pub mod limits;
 pub mod list;
 pub mod memory;
 pub mod set;
