@@ -36,7 +36,7 @@ const ENCODING_MAX: usize = 9;
 pub const LISTPACK_MAX_BYTES: usize = 1 << 30;
 
 /// One element: a string, or an integer that stands for its decimal text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Elem<'a> {
     /// A string that is not the canonical text of an integer, or one that is stored as it came.
     Bytes(&'a [u8]),
@@ -75,6 +75,11 @@ impl<'a> Elem<'a> {
             Elem::Bytes(bytes) => parse_i64(bytes),
             Elem::Int(value) => Some(value),
         }
+    }
+
+    /// The element as it would be stored: two elements with the same text have the same canonical form.
+    pub fn canonical(self) -> Elem<'a> {
+        self.as_int().map_or(self, Elem::Int)
     }
 
     /// Whether the element's text is `text`.
