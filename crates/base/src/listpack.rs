@@ -36,7 +36,7 @@ const ENCODING_MAX: usize = 9;
 pub const LISTPACK_MAX_BYTES: usize = 1 << 30;
 
 /// One element: a string, or an integer that stands for its decimal text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Elem<'a> {
     /// A string that is not the canonical text of an integer, or one that is stored as it came.
     Bytes(&'a [u8]),
@@ -77,6 +77,11 @@ impl<'a> Elem<'a> {
         }
     }
 
+    /// The element as it would be stored: two elements with the same text have the same canonical form.
+    pub fn canonical(self) -> Elem<'a> {
+        self.as_int().map_or(self, Elem::Int)
+    }
+
     /// Whether the element's text is `text`.
     pub fn is(self, text: &[u8]) -> bool {
         match self {
@@ -93,6 +98,36 @@ impl<'a> From<&'a [u8]> for Elem<'a> {
             Some(value) => Elem::Int(value),
             None => Elem::Bytes(text),
         }
+    }
+}
+
+/// A text to compare elements with, parsed once.
+#[derive(Clone, Copy, Debug)]
+pub struct Needle<'a> {
+    text: &'a [u8],
+    number: Option<i64>,
+}
+
+impl<'a> Needle<'a> {
+    /// Prepares `text` for comparing.
+    pub fn new(text: &'a [u8]) -> Needle<'a> {
+        Needle {
+            text,
+            number: parse_i64(text),
+        }
+    }
+
+    /// Whether the element's text is this one.
+    pub fn matches(&self, elem: Elem<'_>) -> bool {
+        match elem {
+            Elem::Bytes(bytes) => bytes == self.text,
+            Elem::Int(value) => self.number == Some(value),
+        }
+    }
+
+    /// The element as it would be stored.
+    pub fn elem(&self) -> Elem<'a> {
+        self.number.map_or(Elem::Bytes(self.text), Elem::Int)
     }
 }
 
@@ -490,14 +525,10 @@ impl Listpack {
     pub fn find(&self, text: &[u8], from: Option<Position>, skip: usize) -> Option<Position> {
         let mut at = from?.0;
         let end = self.end();
-        let number = parse_i64(text);
+        let needle = Needle::new(text);
         while at < end {
             let (elem, len) = decode(&self.0[at..]);
-            let found = match elem {
-                Elem::Bytes(bytes) => bytes == text,
-                Elem::Int(value) => Some(value) == number,
-            };
-            if found {
+            if needle.matches(elem) {
                 return Some(Position(at));
             }
             at += len + backlen_size(len);

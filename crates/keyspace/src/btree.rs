@@ -606,6 +606,11 @@ impl<T: Item> BTree<T> {
         self.remove(&mut ByKey(compare))
     }
 
+    /// As [`BTree::remove_by`] for an item that is known to be there, which saves looking for it first.
+    pub fn take_by(&mut self, compare: impl FnMut(&T::Key) -> Ordering) -> Option<T> {
+        self.remove(&mut ByKey(compare))
+    }
+
     /// The weight of all items at the front for which `before` holds: the position of the first one for which it fails.
     ///
     /// `before` must hold for a number of items at the front and for none after them.
