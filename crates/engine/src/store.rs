@@ -168,7 +168,7 @@ impl Store {
     pub fn apply_config(&mut self, config: &Config) {
         self.event_classes = config.notify_keyspace_events.0;
         self.limits = Limits {
-            list_max_listpack_size: config.list_max_listpack_size.get(),
+            list_max_listpack_size: config.list_max_listpack_size.get() as i32,
             hash_max_listpack_entries: config.hash_max_listpack_entries.get() as usize,
             hash_max_listpack_value: config.hash_max_listpack_value.get() as usize,
             set_max_intset_entries: config.set_max_intset_entries.get() as usize,

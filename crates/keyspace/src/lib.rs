@@ -40,3 +40,7 @@ pub use size_class::size_class;
 pub use snapshot::{Keyspace, Snapshot};
 pub use trie::{Drain, Slot, Trie};
 pub use value::{Value, ValueRef, parse_canonical_int};
+pub use hash::Hash;
+pub use list::List;
+pub use set::Set;
+pub use zset::ZSet;

@@ -1,7 +1,7 @@
 //! The sizes up to which values stay packed: one place for the options that clients tune and `OBJECT ENCODING` shows.
 
 /// When values leave their packed encodings. The defaults are those of Redis 7.2.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// `list-max-listpack-size`: elements per chunk if positive (0 counts as 1), else −1 … −5 for 4, 8, 16, 32, 64 KiB.
     pub list_max_listpack_size: i32,

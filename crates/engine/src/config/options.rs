@@ -154,7 +154,7 @@ options! {
     io_threads: Int<1, 128> = Int(1), "io-threads", Fixed;
     auto_aof_rewrite_percentage: Percent = Int(100), "auto-aof-rewrite-percentage", Live;
     cluster_replica_validity_factor: Seconds = Int(10), "cluster-replica-validity-factor" | "cluster-slave-validity-factor", Live;
-    list_max_listpack_size: Any = Int(-2), "list-max-listpack-size" | "list-max-ziplist-size", Live;
+    list_max_listpack_size: Int<{ i32::MIN as i64 }, { i32::MAX as i64 }> = Int(-2), "list-max-listpack-size" | "list-max-ziplist-size", Live;
     tcp_keepalive: Seconds = Int(300), "tcp-keepalive", Live;
     cluster_migration_barrier: Seconds = Int(1), "cluster-migration-barrier", Live;
     active_defrag_cycle_min: Int<1, 99> = Int(1), "active-defrag-cycle-min", Live;
