@@ -182,7 +182,7 @@ impl Server {
         if targets.is_empty() {
             return;
         }
-        let (by_mark, by_length): (Vec<Target>, Vec<Target>) = targets.into_iter().partition(|t| t.mark.is_some());
+        let (by_mark, by_length): (Vec<Target>, Vec<Target>) = targets.into_iter().partition(|t| t.by_mark);
         for group in [by_mark, by_length] {
             if !group.is_empty() {
                 self.spawn_transfer(group);
@@ -207,20 +207,12 @@ impl Server {
         let cancel = Arc::new(AtomicBool::new(false));
         replica.state = State::Transfer { cancel: cancel.clone(), since_ms: self.engine.store.now_ms, by_mark };
         replica.cursor = offset;
-        let mut mark = [0; 20];
-        super::fill_random(&mut mark);
-        let mark = by_mark.then(|| repl::ReplicationId::from_random(mark));
         let line = if old_sync { String::new() } else { format!("+FULLRESYNC {} {offset}\r\n", self.outside.history.id) };
-        Some(Target { client: key, id: replica.id, fd, cancel, mark, line, error: None })
+        Some(Target { client: key, id: replica.id, fd, cancel, by_mark, line, error: None })
     }
 
     fn spawn_transfer(&mut self, mut targets: Vec<Target>) {
-        let by_mark = targets[0].mark.is_some();
-        // One mark serves all that share a transfer.
-        let mark = targets[0].mark;
-        for target in &mut targets {
-            target.mark = mark;
-        }
+        let by_mark = targets[0].by_mark;
         let names: Vec<String> = targets
             .iter()
             .map(|t| {
@@ -432,7 +424,7 @@ struct Target {
     id: u64,
     fd: OwnedFd,
     cancel: Arc<AtomicBool>,
-    mark: Option<repl::ReplicationId>,
+    by_mark: bool,
     line: String,
     error: Option<String>,
 }

@@ -1,0 +1,7 @@
+//! The commands whose work is outside the engine.
+
+pub mod config;
+pub mod debug;
+pub mod info;
+pub mod persistence;
+pub mod replication;

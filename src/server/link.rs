@@ -1,0 +1,624 @@
+//! The link to our primary: finding it, the handshake, receiving everything, following on.
+//!
+//! ```text
+//!   Waiting ─► Resolving ─► Connecting ─► Handshake ─┬─► Loading (a thread reads and builds) ─► Up
+//!      ▲                                             └─► Up  (partial resync)                   │
+//!      └───────────────────── any failure: try again after a second ◄───────────────────────────┘
+//! ```
+
+use super::Server;
+use super::conns::Peer;
+use super::log::log;
+use super::notes::{Note, Received};
+use super::outside::new_replication_id;
+use engine::client::{ClientFlags, ClientKey};
+use engine::config::values::DisklessLoad;
+use net::{BlockingReader, ConnId, DataSlot};
+use repl::{Handshake, History, Identity, ReplicationId, Step};
+use std::io::Read;
+use std::net::{IpAddr, ToSocketAddrs};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// A handshake line longer than this is no handshake.
+const LINE_BYTES_MAX: usize = 4096;
+/// How long after a failure the next attempt begins.
+const RETRY_MS: i64 = 1000;
+
+/// How far the link is.
+#[derive(Debug, Default)]
+pub enum LinkState {
+    /// We follow nobody.
+    #[default]
+    None,
+    /// The next attempt begins at this time, Unix milliseconds.
+    Waiting(i64),
+    /// The primary's name is being looked up.
+    Resolving,
+    /// The connection is being made.
+    Connecting(ConnId),
+    /// The handshake is under way.
+    Handshake(ConnId, Box<Handshake>, Vec<u8>),
+    /// A thread receives and builds the data.
+    Loading(Transfer),
+    /// The stream flows.
+    Up(ConnId, ClientKey),
+}
+
+/// A full sync that is being received.
+#[derive(Debug)]
+pub struct Transfer {
+    cancel: Arc<AtomicBool>,
+    /// Bytes received so far.
+    pub received: Arc<AtomicU64>,
+    /// When it began, Unix milliseconds.
+    pub since_ms: i64,
+    /// The old data is still served meanwhile.
+    pub beside: bool,
+    id: ReplicationId,
+    offset: u64,
+}
+
+/// The link.
+#[derive(Debug, Default)]
+pub struct Link {
+    /// How far it is.
+    pub state: LinkState,
+    /// Whom we follow.
+    pub primary: Option<(String, u16)>,
+    /// Counts attempts, so that late news of an abandoned one is recognised.
+    pub attempt: u64,
+    /// When anything was last heard, Unix milliseconds.
+    pub heard_ms: i64,
+    /// Since when the link is down, Unix milliseconds; 0 if it never was up.
+    pub down_since_ms: i64,
+    /// Bytes of the stream applied on this link.
+    pub applied_bytes: u64,
+    /// We hold data whose history is named by the server's replication id.
+    pub has_history: bool,
+}
+
+impl Link {
+    /// Whether we follow a primary.
+    pub fn is_following(&self) -> bool {
+        self.primary.is_some()
+    }
+
+    /// Whether the stream flows.
+    pub fn is_up(&self) -> bool {
+        matches!(self.state, LinkState::Up(..))
+    }
+
+    /// Whether data is being received and there is nothing to serve meanwhile.
+    pub fn is_loading_without_data(&self) -> bool {
+        matches!(&self.state, LinkState::Loading(t) if !t.beside)
+    }
+
+    /// Whether data is being received while the old is served.
+    pub fn is_loading_beside_data(&self) -> bool {
+        matches!(&self.state, LinkState::Loading(t) if t.beside)
+    }
+
+    /// The state as `ROLE` names it.
+    pub fn role_state(&self) -> &'static str {
+        match self.state {
+            LinkState::None => "none",
+            LinkState::Waiting(_) | LinkState::Resolving => "connect",
+            LinkState::Connecting(_) => "connecting",
+            LinkState::Handshake(..) => "handshake",
+            LinkState::Loading(_) => "sync",
+            LinkState::Up(..) => "connected",
+        }
+    }
+
+    fn conn(&self) -> Option<ConnId> {
+        match &self.state {
+            LinkState::Connecting(id) | LinkState::Handshake(id, ..) | LinkState::Up(id, _) => Some(*id),
+            _ => None,
+        }
+    }
+}
+
+impl Server {
+    /// Follows another primary, or begins to follow one.
+    pub fn follow(&mut self, host: String, port: u16) {
+        let was_primary = !self.outside.link.is_following();
+        self.drop_link();
+        if was_primary {
+            let error = engine::error::Error::fixed("UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)");
+            for key in self.engine.blocking.blocked_clients() {
+                self.engine.unblock_with(key, Some(&error));
+            }
+            // Our own data may be a prefix of the new primary's: it is asked for what follows.
+            self.outside.link.has_history = self.outside.replicas.backlog;
+            self.outside.take_effects(&mut self.engine);
+            self.engine.stream.enabled = false;
+        }
+        self.disconnect_replicas();
+        log!(Notice, "Connecting to MASTER {host}:{port}");
+        let link = &mut self.outside.link;
+        link.primary = Some((host, port));
+        link.state = LinkState::Waiting(0);
+        link.down_since_ms = 0;
+        self.outside.set_gates(&mut self.engine);
+        self.link_cron();
+    }
+
+    /// Stops following: this server is a primary with the data that it has.
+    pub fn stop_following(&mut self) {
+        if !self.outside.link.is_following() {
+            return;
+        }
+        self.drop_link();
+        self.outside.link.primary = None;
+        self.outside.link.state = LinkState::None;
+        let end = self.outside.log.end();
+        let old = self.outside.history.id;
+        self.outside.history.shift(new_replication_id(), end);
+        self.outside.replicas.backlog = true;
+        self.engine.stream.enabled = true;
+        self.engine.stream.end_offset = end;
+        self.engine.stream.forget_selected();
+        log!(Notice, "Setting secondary replication ID to {old}, valid up to offset: {}. New replication ID is {}", end + 1, self.outside.history.id);
+        log!(Notice, "MASTER MODE enabled");
+        // Our replicas ask again at once and learn the new id; they go on without a copy.
+        self.disconnect_replicas();
+        self.outside.set_gates(&mut self.engine);
+    }
+
+    /// Ends the link's connection or transfer, whatever it is doing.
+    fn drop_link(&mut self) {
+        let link = &mut self.outside.link;
+        link.attempt += 1;
+        if link.is_up() {
+            link.down_since_ms = self.engine.store.now_ms;
+        }
+        if let LinkState::Loading(transfer) = &link.state {
+            transfer.cancel.store(true, Ordering::Relaxed);
+        }
+        if let Some(id) = link.conn() {
+            self.close(id);
+        }
+        self.outside.link.state = LinkState::None;
+    }
+
+    fn retry_link(&mut self) {
+        self.drop_link();
+        self.outside.link.state = LinkState::Waiting(self.engine.store.now_ms + RETRY_MS);
+        self.outside.set_gates(&mut self.engine);
+    }
+
+    /// Each tick: attempts that are due, time-outs.
+    pub fn link_cron(&mut self) {
+        let now_ms = self.engine.store.now_ms;
+        let timeout_ms = self.engine.config.repl_timeout.get() * 1000;
+        let link = &self.outside.link;
+        match &link.state {
+            LinkState::Waiting(at) if *at <= now_ms => self.resolve_primary(),
+            LinkState::Connecting(_) | LinkState::Handshake(..) | LinkState::Resolving if now_ms - link.heard_ms > timeout_ms => {
+                log!(Warning, "Timeout connecting to the MASTER...");
+                self.retry_link();
+            }
+            LinkState::Up(..) if now_ms - link.heard_ms > timeout_ms => {
+                log!(Warning, "MASTER timeout: no data nor PING received...");
+                self.retry_link();
+            }
+            _ => {}
+        }
+    }
+
+    fn resolve_primary(&mut self) {
+        let link = &mut self.outside.link;
+        let Some((host, port)) = link.primary.clone() else { return };
+        link.heard_ms = self.engine.store.now_ms;
+        link.attempt += 1;
+        let attempt = link.attempt;
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            self.connect_primary(Ok((ip, port).into()));
+            return;
+        }
+        link.state = LinkState::Resolving;
+        let (sender, waker) = (self.notes_sender.clone(), self.net.waker());
+        let spawned = std::thread::Builder::new().name("rk-resolve".into()).spawn(move || {
+            let result = match (host.as_str(), port).to_socket_addrs() {
+                Ok(mut all) => all.next().ok_or_else(|| "the name has no address".to_owned()),
+                Err(error) => Err(error.to_string()),
+            };
+            let _ = sender.send(Note::Resolved { attempt, result });
+            waker.wake();
+        });
+        if let Err(error) = spawned {
+            log!(Warning, "Can't start a thread to look the primary's name up: {error}");
+            self.retry_link();
+        }
+    }
+
+    /// The primary's name has been looked up.
+    pub fn resolved(&mut self, attempt: u64, result: Result<std::net::SocketAddr, String>) {
+        if attempt == self.outside.link.attempt {
+            self.connect_primary(result);
+        }
+    }
+
+    fn connect_primary(&mut self, addr: Result<std::net::SocketAddr, String>) {
+        let source = self.engine.config.bind_source_addr.get().parse().ok();
+        let name = self.outside.link.primary.as_ref().map_or(String::new(), |(h, p)| format!("{h}:{p}"));
+        match addr.and_then(|addr| self.net.connect(addr, source).map_err(|e| e.to_string())) {
+            Ok(id) => {
+                self.conns.add(id, None, Peer::Primary);
+                self.outside.link.state = LinkState::Connecting(id);
+                log!(Notice, "MASTER <-> REPLICA sync started");
+            }
+            Err(error) => {
+                log!(Warning, "Unable to connect to MASTER {name}: {error}");
+                self.retry_link();
+            }
+        }
+    }
+
+    /// The connection to the primary is made, or could not be.
+    pub fn link_connected(&mut self, id: ConnId, result: std::io::Result<()>) {
+        if self.outside.link.conn() != Some(id) {
+            return;
+        }
+        if let Err(error) = result {
+            log!(Warning, "Error condition on socket for SYNC: {error}");
+            self.retry_link();
+            return;
+        }
+        log!(Notice, "Non blocking connect for SYNC fired the event.");
+        let config = &self.engine.config;
+        let announced = config.replica_announce_port.get();
+        let identity = Identity {
+            port: if announced > 0 { announced as u16 } else { config.port.get() as u16 },
+            announce_ip: config.replica_announce_ip.get().to_owned(),
+            user: config.primaryuser.get().to_owned(),
+            password: config.primaryauth.get().to_owned(),
+            version: super::REDIS_VERSION.to_owned(),
+        };
+        if let Some(fd) = self.net.fd(id) {
+            if let Err(error) = net::set_nodelay(fd, !config.repl_disable_tcp_nodelay) {
+                log!(Verbose, "Can't set TCP_NODELAY on the link to the primary: {error}");
+            }
+        }
+        let have = self.outside.link.has_history.then(|| (self.outside.history.id, self.outside.log.end() + 1));
+        match have {
+            Some((history, next)) => log!(Notice, "Trying a partial resynchronization (request {history}:{next})."),
+            None => log!(Notice, "Partial resynchronization not possible (no cached master)"),
+        }
+        let (handshake, first) = Handshake::begin(identity, have);
+        self.outside.link.heard_ms = self.engine.store.now_ms;
+        self.outside.link.state = LinkState::Handshake(id, Box::new(handshake), Vec::new());
+        self.net.recv(id);
+        self.link_send(id, first);
+    }
+
+    fn link_send(&mut self, id: ConnId, bytes: Vec<u8>) {
+        if let Some(conn) = self.conns.get_mut(id) {
+            // The handshake is a dialogue: what was sent before has been answered, so it has left.
+            conn.sending = self.net.send(id, bytes).is_none();
+        }
+    }
+
+    /// Bytes of the handshake.
+    pub fn link_received(&mut self, id: ConnId, slot: DataSlot) {
+        let bytes = self.net.data(slot).to_vec();
+        self.outside.link.heard_ms = self.engine.store.now_ms;
+        if let LinkState::Handshake(conn, _, input) = &mut self.outside.link.state {
+            if *conn == id {
+                input.extend_from_slice(&bytes);
+            }
+        }
+        self.link_lines(id);
+    }
+
+    fn link_lines(&mut self, id: ConnId) {
+        loop {
+            let LinkState::Handshake(conn, handshake, input) = &mut self.outside.link.state else { return };
+            if *conn != id {
+                return;
+            }
+            let Some(end) = input.iter().position(|b| *b == b'\n') else {
+                if input.len() > LINE_BYTES_MAX {
+                    log!(Warning, "The primary's answer in the handshake does not end: it is no Redis server");
+                    self.retry_link();
+                }
+                return;
+            };
+            let line: Vec<u8> = input.drain(..=end).collect();
+            let line = line.trim_ascii_end();
+            match handshake.handle_line(line) {
+                Ok(Step::Wait) => {}
+                Ok(Step::Send(bytes)) => self.link_send(id, bytes),
+                Ok(Step::FullResync { id: history, offset }) => {
+                    log!(Notice, "Full resync from master: {history}:{offset}");
+                    self.begin_loading(id, history, offset);
+                    return;
+                }
+                Ok(Step::Continue { id: history }) => {
+                    self.continue_link(id, history);
+                    return;
+                }
+                Err(error) => {
+                    log!(Warning, "{error}");
+                    self.retry_link();
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The primary grants a partial resync.
+    fn continue_link(&mut self, id: ConnId, history: Option<ReplicationId>) {
+        log!(Notice, "Successful partial resynchronization with master.");
+        if let Some(new) = history.filter(|new| *new != self.outside.history.id) {
+            let end = self.outside.log.end();
+            self.outside.history.shift(new, end);
+            log!(Notice, "Master replication ID changed to {new}");
+            self.disconnect_replicas();
+        }
+        let rest = match &mut self.outside.link.state {
+            LinkState::Handshake(_, _, input) => std::mem::take(input),
+            _ => Vec::new(),
+        };
+        self.link_up(id, rest, None);
+        log!(Notice, "MASTER <-> REPLICA sync: Master accepted a Partial Resynchronization.");
+    }
+
+    /// The stream flows from here on; `db` is the database it begins in, where that is known.
+    fn link_up(&mut self, id: ConnId, rest: Vec<u8>, db: Option<usize>) {
+        let now_ms = self.engine.store.now_ms;
+        let (addr, laddr) = self.addresses(id);
+        let key = self.engine.clients.add(addr, laddr, -1, now_ms);
+        let client = &mut self.engine.clients[key];
+        client.flags.set(ClientFlags::PRIMARY, true);
+        client.authenticated = true;
+        client.db = db.unwrap_or(self.link_db);
+        self.conns.bind(id, key);
+        if let Some(conn) = self.conns.get_mut(id) {
+            conn.input = rest;
+        }
+        let link = &mut self.outside.link;
+        link.state = LinkState::Up(id, key);
+        link.heard_ms = now_ms;
+        link.has_history = true;
+        link.applied_bytes = 0;
+        self.outside.replicas.backlog = true;
+        self.outside.set_gates(&mut self.engine);
+        self.resumed.push(id);
+        self.acknowledge();
+    }
+
+    /// Tells the primary how far we are.
+    pub fn acknowledge(&mut self) {
+        let LinkState::Up(id, key) = self.outside.link.state else { return };
+        let offset = self.outside.log.end().to_string();
+        if let Some(client) = self.engine.clients.get_mut(key) {
+            resp::encode_command(&mut client.out.buf, [&b"REPLCONF"[..], b"ACK", offset.as_bytes()].into_iter());
+            self.touch(id);
+        }
+    }
+
+    /// The link's connection has ended.
+    pub fn link_lost(&mut self, id: ConnId, error: Option<std::io::Error>) {
+        if self.outside.link.conn() != Some(id) {
+            self.close(id);
+            return;
+        }
+        match error {
+            Some(error) => log!(Warning, "Connection with master lost: {error}"),
+            None => log!(Warning, "Connection with master lost."),
+        }
+        if let LinkState::Up(_, key) = self.outside.link.state {
+            self.link_db = self.engine.clients.get(key).map_or(0, |c| c.db);
+        }
+        self.retry_link();
+        if let LinkState::Waiting(at) = &mut self.outside.link.state {
+            // A link that was up is tried again at once.
+            *at = self.engine.store.now_ms;
+        }
+        log!(Notice, "Reconnecting to MASTER {}", self.outside.link.primary.as_ref().map_or(String::new(), |(h, p)| format!("{h}:{p}")));
+    }
+
+    /// The primary sends everything: a thread takes the socket over and builds the data.
+    fn begin_loading(&mut self, id: ConnId, history: ReplicationId, offset: u64) {
+        let mut input = match &mut self.outside.link.state {
+            LinkState::Handshake(_, _, input) => std::mem::take(input),
+            _ => Vec::new(),
+        };
+        self.outside.link.state = LinkState::None;
+        self.conns.remove(id);
+        let Some(detached) = self.net.detach(id) else {
+            self.retry_link();
+            return;
+        };
+        input.extend_from_slice(&detached.received);
+        let swap = self.engine.config.repl_diskless_load == DisklessLoad::SwapDb;
+        let same_history = history == self.outside.history.id && self.outside.link.has_history;
+        let beside = swap && (same_history || self.engine.store.keyspace.iter().any(|db| !db.is_empty()));
+        if !beside {
+            self.drop_data();
+        }
+        self.disconnect_replicas();
+        let cancel = Arc::new(AtomicBool::new(false));
+        let received = Arc::new(AtomicU64::new(0));
+        self.outside.link.state = LinkState::Loading(Transfer {
+            cancel: cancel.clone(),
+            received: received.clone(),
+            since_ms: self.engine.store.now_ms,
+            beside,
+            id: history,
+            offset,
+        });
+        self.outside.link.has_history = false;
+        self.outside.set_gates(&mut self.engine);
+        let attempt = self.outside.link.attempt;
+        let (sender, waker) = (self.notes_sender.clone(), self.net.waker());
+        let mut options = engine::rdb::LoadOptions::from_config(&self.engine.config, self.engine.store.now_ms);
+        // The primary decides what has expired.
+        options.keep_expired = true;
+        let stall = Duration::from_secs(self.engine.config.repl_timeout.get().max(1) as u64);
+        let spawned = std::thread::Builder::new().name("rk-load".into()).spawn(move || {
+            let _registered = keyspace::memory::register_thread();
+            let result = receive(detached.fd, input, stall, cancel, received, &options).map(Box::new);
+            let _ = sender.send(Note::SyncLoaded { attempt, result });
+            waker.wake();
+        });
+        if let Err(error) = spawned {
+            log!(Warning, "Can't start a thread to load the data: {error}");
+            self.retry_link();
+        }
+    }
+
+    /// Empties all databases; what was in them is freed elsewhere.
+    pub fn drop_data(&mut self) {
+        log!(Notice, "MASTER <-> REPLICA sync: Flushing old data");
+        let databases = self.engine.store.keyspace.databases();
+        for db in 0..databases {
+            self.engine.store.touch_all_watchers(db, None);
+        }
+        let old = self.engine.store.keyspace.replace(keyspace::Keyspace::new(databases));
+        self.freer.free(old);
+    }
+
+    /// The data of a full sync has been received and built, or that failed.
+    pub fn sync_loaded(&mut self, attempt: u64, result: Result<Box<Received>, String>) {
+        if attempt != self.outside.link.attempt {
+            return;
+        }
+        let LinkState::Loading(transfer) = std::mem::take(&mut self.outside.link.state) else { return };
+        let received = match result {
+            Ok(received) => received,
+            Err(error) => {
+                log!(Warning, "Failed trying to load the MASTER synchronization DB from socket: {error}");
+                self.outside.link.state = LinkState::Waiting(self.engine.store.now_ms + RETRY_MS);
+                self.outside.set_gates(&mut self.engine);
+                return;
+            }
+        };
+        let Received { loaded, fd, rest } = *received;
+        self.take_over(loaded);
+        self.outside.history = History::new(transfer.id);
+        self.outside.log.restart(transfer.offset);
+        self.engine.stream.end_offset = transfer.offset;
+        let id = self.net.adopt(fd);
+        self.conns.add(id, None, Peer::Primary);
+        self.net.recv(id);
+        self.link_up(id, rest, Some(0));
+        log!(Notice, "MASTER <-> REPLICA sync: Finished with success");
+    }
+
+    /// Puts a loaded data set in the place of the present one.
+    pub fn take_over(&mut self, loaded: engine::rdb::Loaded) {
+        for db in 0..self.engine.store.keyspace.databases() {
+            self.engine.store.touch_all_watchers(db, None);
+        }
+        let took_ms = loaded.took_ms.max(1);
+        log!(Notice, "Done loading RDB, keys loaded: {}, keys expired: {}.", loaded.keys, loaded.expired);
+        log!(Notice, "DB loaded from disk: {}.{:03} seconds, {} keys/s", took_ms / 1000, took_ms % 1000, loaded.keys * 1000 / took_ms);
+        self.engine.stats.loaded_keys = loaded.keys;
+        self.engine.stats.load_expired_keys = loaded.expired;
+        let old = self.engine.store.keyspace.replace(loaded.keyspace);
+        self.freer.free(old);
+        for db in 0..self.engine.store.keyspace.databases() {
+            self.engine.store.touch_all_watchers(db, None);
+            self.engine.store.signal_all(db);
+        }
+    }
+}
+
+/// Reads a data set from a primary's socket: `$EOF:mark` or `$length`, then the RDB.
+fn receive(
+    fd: OwnedFd,
+    input: Vec<u8>,
+    stall: Duration,
+    cancel: Arc<AtomicBool>,
+    received: Arc<AtomicU64>,
+    options: &engine::rdb::LoadOptions,
+) -> Result<Received, String> {
+    let heartbeat = fd.try_clone().map_err(|e| e.to_string())?;
+    let reader = BlockingReader::new(fd.try_clone().map_err(|e| e.to_string())?, stall, cancel);
+    let mut source = SocketSource { input, at: 0, reader, heartbeat, beat_at: Instant::now(), received };
+    let header = source.line()?;
+    let mark = match header.strip_prefix(b"$EOF:") {
+        Some(mark) => Some(mark.to_vec()),
+        None => {
+            let len = header.strip_prefix(b"$").and_then(base::num::parse_i64);
+            len.ok_or_else(|| format!("Bad protocol from MASTER, the first byte is not '$' (we received '{}'), are you sure the host and port are right?", String::from_utf8_lossy(&header)))?;
+            None
+        }
+    };
+    let (loaded, mut source, mut rest) = engine::rdb::load(source, options)?;
+    if let Some(mark) = mark {
+        while rest.len() < mark.len() {
+            let mut more = [0; 64];
+            let n = persist::Source::read(&mut source, &mut more).map_err(|e| e.to_string())?;
+            if n == 0 {
+                return Err("the connection ended before the mark after the data".into());
+            }
+            rest.extend_from_slice(&more[..n]);
+        }
+        if !rest.starts_with(&mark) {
+            return Err("Replication stream EOF marker is broken".into());
+        }
+        rest.drain(..mark.len());
+    }
+    rest.extend_from_slice(&source.input[source.at..]);
+    Ok(Received { loaded, fd, rest })
+}
+
+/// The socket of a full sync as a source of bytes; it also tells the primary once a second that we live.
+struct SocketSource {
+    input: Vec<u8>,
+    at: usize,
+    reader: BlockingReader,
+    heartbeat: OwnedFd,
+    beat_at: Instant,
+    received: Arc<AtomicU64>,
+}
+
+impl SocketSource {
+    /// A line; empty ones are the primary's heartbeats.
+    fn line(&mut self) -> Result<Vec<u8>, String> {
+        let mut line = Vec::new();
+        loop {
+            let mut byte = [0];
+            if persist::Source::read(self, &mut byte).map_err(|e| e.to_string())? == 0 {
+                return Err("the connection ended before the data".into());
+            }
+            if byte[0] != b'\n' {
+                line.push(byte[0]);
+            } else if !line.trim_ascii().is_empty() {
+                return Ok(line.trim_ascii_end().to_vec());
+            }
+            if line.len() > LINE_BYTES_MAX {
+                return Err("the line before the data does not end".into());
+            }
+        }
+    }
+
+    fn beat(&mut self) {
+        if self.beat_at.elapsed() >= Duration::from_secs(1) {
+            self.beat_at = Instant::now();
+            // A full send buffer means that the primary has our earlier signs of life to read.
+            let _ = rustix::io::write(self.heartbeat.as_fd(), b"\n");
+        }
+    }
+}
+
+impl persist::Source for SocketSource {
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize, persist::SourceError> {
+        if self.at < self.input.len() {
+            let n = buf.len().min(self.input.len() - self.at);
+            buf[..n].copy_from_slice(&self.input[self.at..self.at + n]);
+            self.at += n;
+            return Ok(n);
+        }
+        self.beat();
+        let n = self.reader.read(buf).map_err(|e| persist::SourceError::new(e.to_string()))?;
+        self.received.fetch_add(n as u64, Ordering::Relaxed);
+        Ok(n)
+    }
+}

@@ -1,0 +1,76 @@
+//! The server: wires the engine to sockets, files, threads, signals and the clock.
+//!
+//! [`event_loop`] is the heart; [`outside`] is what commands reach beyond the engine;
+//! [`replicas`] and [`link`] are the two sides of replication; [`saving`] writes and loads
+//! data files; [`startup`] reads the settings and opens the sockets.
+
+mod clock;
+mod commands;
+mod conns;
+mod event_loop;
+mod freer;
+mod link;
+pub mod log;
+mod notes;
+mod outside;
+mod replicas;
+mod saving;
+mod shutdown;
+mod startup;
+mod timers;
+
+use conns::Conns;
+use engine::engine::Engine;
+use freer::Freer;
+use net::{ConnId, DataSlot, ListenerId, Net};
+use notes::Note;
+use outside::Outside;
+use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, Sender};
+
+pub use startup::main;
+
+/// The version of Redis that we report and behave as.
+pub const REDIS_VERSION: &str = "7.2.4";
+
+/// The server.
+pub struct Server {
+    net: Net,
+    conns: Conns,
+    engine: Engine,
+    outside: Outside,
+    batch: event_loop::Batch,
+    freer: Freer,
+    listeners: Vec<(ListenerId, Listening)>,
+    /// Connections whose kept input is to be run in the next round.
+    resumed: Vec<ConnId>,
+    /// Buffers that came for connections already in the batch.
+    late: Vec<(ConnId, DataSlot)>,
+    /// Connections that may have something to send.
+    touched: Vec<ConnId>,
+    notes: Receiver<Note>,
+    notes_sender: Sender<Note>,
+    /// When the timers run next, Unix milliseconds.
+    next_tick_ms: i64,
+    /// When they last ran for a whole second, Unix milliseconds, and how many seconds ran.
+    second_ms: i64,
+    seconds: u64,
+    /// The database of the primary's stream when the link was lost.
+    link_db: usize,
+    /// Set when the loop is to end.
+    exit: Option<ExitCode>,
+}
+
+/// What a listening socket is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listening {
+    /// TCP clients.
+    Tcp,
+    /// Clients over a Unix socket.
+    Unix,
+}
+
+/// Fills `bytes` from the operating system's chance: the one place where randomness comes in.
+pub fn fill_random(bytes: &mut [u8]) {
+    getrandom::fill(bytes).expect("the operating system gives random bytes");
+}

@@ -1,0 +1,272 @@
+//! Data files: saving a snapshot from a thread, loading at the start.
+//!
+//! A save writes `temp-PID.rdb`, forces it to disk, renames it over the old file and forces
+//! the folder to disk: at every moment there is one whole file under the name.
+
+use super::Server;
+use super::log::log;
+use super::notes::Note;
+use engine::engine::Engine;
+use engine::rdb::{LoadOptions, Loaded, SaveOptions, write_snapshot};
+use keyspace::Snapshot;
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Saving, as `INFO persistence` and `stop-writes-on-bgsave-error` see it.
+#[derive(Debug, Default)]
+pub struct Saving {
+    /// Since when a save is under way, Unix milliseconds.
+    pub running_since_ms: Option<i64>,
+    /// Another one was asked for meanwhile.
+    pub scheduled: bool,
+    /// When the data was last saved, Unix seconds.
+    pub last_save_s: i64,
+    /// Whether the last save succeeded.
+    pub last_failed: bool,
+    /// When the last attempt was made, Unix milliseconds.
+    pub last_try_ms: i64,
+    /// How long the last save took, seconds; -1 where there was none.
+    pub last_took_s: i64,
+    /// Changes that the running save does not cover yet are counted from here.
+    pub dirty_at_start: u64,
+    /// Saves so far.
+    pub saves: u64,
+}
+
+impl Saving {
+    /// Whether writes are refused because saving fails.
+    pub fn blocks_writes(&self, engine: &Engine) -> bool {
+        self.last_failed && engine.config.stop_writes_on_bgsave_error && !engine.config.save.0.is_empty()
+    }
+}
+
+/// How long after a failed save the save points try again, milliseconds.
+const RETRY_MS: i64 = 5000;
+
+/// The data file's path.
+pub fn data_path(engine: &Engine) -> PathBuf {
+    Path::new(engine.config.dir.get()).join(&engine.config.dbfilename.0)
+}
+
+/// A file as a sink that remembers how far it has been forced to disk.
+struct FileSink {
+    file: File,
+    since_sync: usize,
+}
+
+/// After so many bytes a file is forced to disk, so that the last force is short.
+const SYNC_BYTES: usize = 4 << 20;
+
+impl persist::Sink for FileSink {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), persist::SinkError> {
+        let sync = |sink: &mut Self| -> io::Result<()> {
+            sink.file.write_all(bytes)?;
+            sink.since_sync += bytes.len();
+            if sink.since_sync >= SYNC_BYTES {
+                sink.since_sync = 0;
+                sink.file.sync_data()?;
+            }
+            Ok(())
+        };
+        sync(self).map_err(|e| persist::SinkError::new(e.to_string()))
+    }
+}
+
+/// Writes a snapshot to a file; with `sync` the file is on disk when this returns.
+pub fn write_file(snapshot: Snapshot, options: &SaveOptions, path: &Path, sync: bool) -> Result<(), String> {
+    let text = |e: io::Error| format!("{}: {e}", path.display());
+    let file = File::create(path).map_err(text)?;
+    let mut sink = FileSink { file, since_sync: 0 };
+    write_snapshot(snapshot, &mut sink, options)?;
+    if sync {
+        sink.file.sync_all().map_err(text)?;
+    }
+    Ok(())
+}
+
+/// Saves a snapshot under `path`, whole or not at all.
+pub fn save_snapshot(snapshot: Snapshot, options: &SaveOptions, path: &Path) -> Result<(), String> {
+    let temporary = path.with_file_name(format!("temp-{}.rdb", std::process::id()));
+    let written = write_file(snapshot, options, &temporary, true).and_then(|()| {
+        fs::rename(&temporary, path).map_err(|e| format!("Error moving temp DB file {} on the final destination {}: {e}", temporary.display(), path.display()))
+    });
+    if let Err(error) = written {
+        let _ = fs::remove_file(&temporary);
+        return Err(error);
+    }
+    // The new name must survive a crash too.
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder).and_then(|f| f.sync_all()).map_err(|e| format!("{}: {e}", folder.display()))
+}
+
+/// Saves at once, on the calling thread.
+pub fn save_now(outside: &mut super::outside::Outside, engine: &mut Engine) -> Result<(), String> {
+    outside.take_effects(engine);
+    let options = options(outside, engine);
+    let result = save_snapshot(engine.store.keyspace.snapshot(), &options, &data_path(engine));
+    outside.saving.last_try_ms = engine.store.now_ms;
+    match &result {
+        Ok(()) => {
+            engine.stats.dirty = 0;
+            outside.saving.last_save_s = engine.store.now_ms / 1000;
+            outside.saving.last_failed = false;
+            log!(Notice, "DB saved on disk");
+        }
+        Err(error) => {
+            outside.saving.last_failed = true;
+            log!(Warning, "Error saving DB on disk: {error}");
+        }
+    }
+    result
+}
+
+/// What a data file says besides the data: with a replication id and offset a restarted server can go on.
+pub fn options(outside: &super::outside::Outside, engine: &Engine) -> SaveOptions {
+    let mut options = SaveOptions::from_config(&engine.config);
+    options.replication = Some((outside.history.id.to_string(), outside.log.end()));
+    options
+}
+
+impl Server {
+    /// Begins a save in the background.
+    pub fn begin_save(&mut self) {
+        if self.outside.saving.running_since_ms.is_some() {
+            self.outside.saving.scheduled = true;
+            return;
+        }
+        self.outside.take_effects(&mut self.engine);
+        let now_ms = self.engine.store.now_ms;
+        let saving = &mut self.outside.saving;
+        saving.running_since_ms = Some(now_ms);
+        saving.last_try_ms = now_ms;
+        saving.scheduled = false;
+        saving.dirty_at_start = self.engine.stats.dirty;
+        let options = options(&self.outside, &self.engine);
+        let path = data_path(&self.engine);
+        let snapshot = self.engine.store.keyspace.snapshot();
+        let (sender, waker) = (self.notes_sender.clone(), self.net.waker());
+        log!(Notice, "Background saving started by thread rk-save");
+        let spawned = std::thread::Builder::new().name("rk-save".into()).spawn(move || {
+            let _registered = keyspace::memory::register_thread();
+            let started = Instant::now();
+            let error = save_snapshot(snapshot, &options, &path).err();
+            let _ = sender.send(Note::Saved { error, took_ms: started.elapsed().as_millis() as u64 });
+            waker.wake();
+        });
+        if let Err(error) = spawned {
+            self.saved(Some(format!("can't start a thread: {error}")), 0);
+        }
+    }
+
+    /// A background save has ended.
+    pub fn saved(&mut self, error: Option<String>, took_ms: u64) {
+        let saving = &mut self.outside.saving;
+        saving.running_since_ms = None;
+        saving.last_took_s = (took_ms / 1000) as i64;
+        match error {
+            None => {
+                saving.saves += 1;
+                saving.last_failed = false;
+                saving.last_save_s = self.engine.store.now_ms / 1000;
+                self.engine.stats.dirty = self.engine.stats.dirty.saturating_sub(saving.dirty_at_start);
+                log!(Notice, "DB saved on disk");
+                log!(Notice, "Background saving terminated with success");
+            }
+            Some(error) => {
+                saving.last_failed = true;
+                log!(Warning, "Background saving error: {error}");
+            }
+        }
+        self.outside.set_gates(&mut self.engine);
+        if self.outside.saving.scheduled {
+            self.begin_save();
+        }
+    }
+
+    /// Each tick: the save points.
+    pub fn saving_cron(&mut self) {
+        let saving = &self.outside.saving;
+        if saving.running_since_ms.is_some() || self.outside.loading_since_ms.is_some() || self.outside.shutdown.is_some() {
+            return;
+        }
+        let now_ms = self.engine.store.now_ms;
+        let dirty = self.engine.stats.dirty;
+        let rested = !saving.last_failed || now_ms - saving.last_try_ms > RETRY_MS;
+        let since_s = now_ms / 1000 - saving.last_save_s;
+        let due = self.engine.config.save.0.iter().find(|(seconds, changes)| dirty >= (*changes).max(1) && since_s > *seconds);
+        if let Some((seconds, changes)) = due.filter(|_| rested) {
+            log!(Notice, "{changes} changes in {seconds} seconds. Saving...");
+            self.begin_save();
+        }
+    }
+
+    /// Begins to load the data file, if there is one.
+    pub fn begin_start_load(&mut self) {
+        let path = data_path(&self.engine);
+        if !path.exists() {
+            self.ready();
+            return;
+        }
+        self.outside.loading_since_ms = Some(self.engine.store.now_ms);
+        self.outside.set_gates(&mut self.engine);
+        let options = LoadOptions::from_config(&self.engine.config, self.engine.store.now_ms);
+        let (sender, waker) = (self.notes_sender.clone(), self.net.waker());
+        let spawned = std::thread::Builder::new().name("rk-load".into()).spawn(move || {
+            let _registered = keyspace::memory::register_thread();
+            let _ = sender.send(Note::StartLoaded(load_file(&path, &options).map(Box::new)));
+            waker.wake();
+        });
+        if let Err(error) = spawned {
+            log!(Warning, "Can't start a thread to load the data: {error}");
+            self.exit = Some(std::process::ExitCode::FAILURE);
+        }
+    }
+
+    /// The data file has been loaded, or is not one.
+    pub fn start_loaded(&mut self, result: Result<Box<Loaded>, String>) {
+        let loaded = match result {
+            Ok(loaded) => *loaded,
+            Err(error) => {
+                log!(Warning, "Fatal error loading the DB, check server logs. Exiting. {error}");
+                log!(Warning, "The file {} was left as it is: mend it, or move it away to start empty.", data_path(&self.engine).display());
+                self.exit = Some(std::process::ExitCode::FAILURE);
+                return;
+            }
+        };
+        self.outside.loading_since_ms = None;
+        if let Some((id, offset)) = loaded.replication.clone() {
+            if let Some(id) = repl::ReplicationId::parse(id.as_bytes()) {
+                // The file says whose data it is and how far it goes, so that we, or those who
+                // followed us, can go on from there.
+                self.outside.history = repl::History::new(id);
+                self.outside.log.restart(offset);
+                self.engine.stream.end_offset = offset;
+                self.outside.link.has_history = true;
+                if !self.outside.link.is_following() {
+                    self.outside.history.shift(super::outside::new_replication_id(), offset);
+                    self.outside.replicas.backlog = true;
+                    self.engine.stream.enabled = true;
+                }
+            }
+        }
+        self.take_over(loaded);
+        self.outside.saving.last_save_s = self.engine.store.now_ms / 1000;
+        self.outside.set_gates(&mut self.engine);
+        self.ready();
+    }
+}
+
+/// Loads a data file.
+pub fn load_file(path: &Path, options: &LoadOptions) -> Result<Loaded, String> {
+    struct FileSource(BufReader<File>);
+    impl persist::Source for FileSource {
+        fn read(&mut self, buf: &mut [u8]) -> Result<usize, persist::SourceError> {
+            self.0.read(buf).map_err(|e| persist::SourceError::new(e.to_string()))
+        }
+    }
+    let file = File::open(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let (loaded, _, _) = engine::rdb::load(FileSource(BufReader::with_capacity(1 << 20, file)), options)?;
+    Ok(loaded)
+}

@@ -1,0 +1,171 @@
+//! What happens by time: expiry, time-outs, saving, samples of rates, heartbeats.
+
+use super::Server;
+use super::log::log;
+use super::notes::Note;
+use engine::client::{ClientFlags, ClientKey};
+use engine::engine::Gates;
+
+/// How often the timers run, milliseconds.
+const TICK_MS: i64 = 100;
+/// How soon they run again while more keys are due than one round may remove.
+const BUSY_TICK_MS: i64 = 4;
+/// How long one round of expiry may take, nanoseconds.
+const EXPIRE_NS: u64 = 1_000_000;
+/// Keys removed between two looks at the clock.
+const EXPIRE_PORTION: usize = 32;
+
+impl Server {
+    /// Runs the timers that are due.
+    pub fn run_timers(&mut self) {
+        self.engine.end_waits();
+        let now_ms = self.engine.store.now_ms;
+        if now_ms < self.next_tick_ms {
+            if !self.engine.orders.is_empty() || !self.engine.dirty_clients.is_empty() {
+                self.settle();
+            }
+            return;
+        }
+        self.next_tick_ms = now_ms + TICK_MS;
+        if !self.expire_keys() {
+            self.next_tick_ms = now_ms + BUSY_TICK_MS;
+        }
+        self.sample();
+        self.end_pause();
+        self.link_cron();
+        self.start_transfers();
+        self.saving_cron();
+        self.shutdown_cron();
+        if now_ms - self.second_ms >= 1000 {
+            self.second_ms = now_ms;
+            self.seconds += 1;
+            self.each_second();
+        }
+        self.settle();
+    }
+
+    fn each_second(&mut self) {
+        self.replicas_cron();
+        self.acknowledge();
+        self.close_idle_clients();
+        self.engine.store.meter.refresh();
+        self.outside.set_gates(&mut self.engine);
+        self.engine.uncounted_bytes = self.outside.log.memory_bytes();
+    }
+
+    /// Removes keys whose time is up, for a bounded time; false where more are due.
+    fn expire_keys(&mut self) -> bool {
+        let store = &self.engine.store;
+        if store.is_replica || !store.active_expire || self.engine.pause.holds_writes(store.now_ms) || self.outside.loading_since_ms.is_some() {
+            return true;
+        }
+        let started = super::clock::monotonic_ns();
+        let mut all_done = true;
+        for db in 0..self.engine.store.keyspace.databases() {
+            loop {
+                let removed = self.engine.store.expire_some(db, EXPIRE_PORTION);
+                self.engine.settle(db, b"");
+                if removed < EXPIRE_PORTION {
+                    break;
+                }
+                if super::clock::monotonic_ns() - started > EXPIRE_NS {
+                    self.engine.store.stats.expire_cap_reached += 1;
+                    all_done = false;
+                    break;
+                }
+            }
+        }
+        let took_ms = (super::clock::monotonic_ns() - started) / 1_000_000;
+        self.engine.stats.latency_event("expire-cycle", self.engine.store.now_ms / 1000, took_ms);
+        all_done
+    }
+
+    fn sample(&mut self) {
+        let stats = &mut self.engine.stats;
+        let counters = [stats.commands_total, stats.net_in, stats.net_out, stats.repl_in, stats.repl_out];
+        stats.rates.sample(self.engine.store.now_ms, counters);
+        let used = self.engine.store.meter.used();
+        if used > stats.peak_memory {
+            stats.peak_memory = used;
+            stats.peak_memory_at_s = self.engine.store.now_ms / 1000;
+        }
+    }
+
+    /// Lets postponed clients go on when the pause is over.
+    pub fn end_pause(&mut self) {
+        let now_ms = self.engine.store.now_ms;
+        if !self.engine.gates.any(Gates::PAUSED) {
+            return;
+        }
+        if self.engine.pause.holds_writes(now_ms) {
+            self.engine.store.frozen = true;
+            return;
+        }
+        self.engine.pause.end();
+        self.engine.gates.set(Gates::PAUSED, false);
+        self.engine.store.frozen = false;
+        self.resume_postponed();
+    }
+
+    /// Gives postponed clients' requests to the engine again.
+    pub fn resume_postponed(&mut self) {
+        let keys: Vec<ClientKey> =
+            self.engine.clients.iter().filter(|(_, c)| c.flags.any(ClientFlags::POSTPONED)).map(|(k, _)| k).collect();
+        for key in keys {
+            self.engine.clients[key].flags.set(ClientFlags::POSTPONED, false);
+            if let Some(id) = self.conns.of_client(key) {
+                self.resume(id);
+            }
+        }
+    }
+
+    fn close_idle_clients(&mut self) {
+        let limit_ms = self.engine.config.timeout.get() * 1000;
+        if limit_ms == 0 {
+            return;
+        }
+        let now_ms = self.engine.store.now_ms;
+        let exempt = ClientFlags::REPLICA | ClientFlags::PRIMARY | ClientFlags::BLOCKED | ClientFlags::PUBSUB;
+        let idle: Vec<ClientKey> = self
+            .engine
+            .clients
+            .iter()
+            .filter(|(_, c)| !c.flags.any(exempt) && now_ms - c.active_ms > limit_ms)
+            .map(|(k, _)| k)
+            .collect();
+        for key in idle {
+            log!(Verbose, "Closing idle client");
+            self.engine.close(key);
+        }
+    }
+
+    /// Takes what other threads have sent.
+    pub fn take_notes(&mut self) {
+        while let Ok(note) = self.notes.try_recv() {
+            match note {
+                Note::Signal(signal) => self.signalled(signal),
+                Note::Saved { error, took_ms } => self.saved(error, took_ms),
+                Note::StartLoaded(result) => self.start_loaded(result),
+                Note::Transferred { client, id, error, bytes } => self.transferred(client, id, error, bytes),
+                Note::SyncLoaded { attempt, result } => self.sync_loaded(attempt, result),
+                Note::Resolved { attempt, result } => self.resolved(attempt, result),
+            }
+        }
+    }
+
+    /// Does what commands have left to the event loop.
+    pub fn do_todos(&mut self) {
+        use super::outside::Todo;
+        for todo in std::mem::take(&mut self.outside.todos) {
+            match todo {
+                Todo::ReplicaAttached(key) => self.replica_attached(key),
+                Todo::Follow(host, port) => self.follow(host, port),
+                Todo::StopFollowing => self.stop_following(),
+                Todo::Acknowledge => self.acknowledge(),
+                Todo::BackgroundSave => self.begin_save(),
+                Todo::Shutdown(shutdown) => self.begin_shutdown(shutdown),
+                Todo::SettingChanged(name) => self.setting_changed(name),
+            }
+        }
+    }
+}
