@@ -16,6 +16,7 @@ pub mod host;
 pub mod notify;
 pub mod pause;
 pub mod pubsub;
+pub mod rdb;
 pub mod spec;
 pub mod stats;
 pub mod store;

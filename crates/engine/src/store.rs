@@ -128,6 +128,20 @@ pub struct Store {
     hinted: (usize, usize, u64),
 }
 
+/// The limits of small encodings that the settings give.
+pub fn limits(config: &Config) -> Limits {
+    Limits {
+        list_max_listpack_size: config.list_max_listpack_size.get() as i32,
+        hash_max_listpack_entries: config.hash_max_listpack_entries.get() as usize,
+        hash_max_listpack_value: config.hash_max_listpack_value.get() as usize,
+        set_max_intset_entries: config.set_max_intset_entries.get() as usize,
+        set_max_listpack_entries: config.set_max_listpack_entries.get() as usize,
+        set_max_listpack_value: config.set_max_listpack_value.get() as usize,
+        zset_max_listpack_entries: config.zset_max_listpack_entries.get() as usize,
+        zset_max_listpack_value: config.zset_max_listpack_value.get() as usize,
+    }
+}
+
 /// The frequency count of a new key.
 const LFU_INITIAL: u32 = 5;
 
@@ -167,16 +181,7 @@ impl Store {
     /// Takes over the settings that concern the data.
     pub fn apply_config(&mut self, config: &Config) {
         self.event_classes = config.notify_keyspace_events.0;
-        self.limits = Limits {
-            list_max_listpack_size: config.list_max_listpack_size.get() as i32,
-            hash_max_listpack_entries: config.hash_max_listpack_entries.get() as usize,
-            hash_max_listpack_value: config.hash_max_listpack_value.get() as usize,
-            set_max_intset_entries: config.set_max_intset_entries.get() as usize,
-            set_max_listpack_entries: config.set_max_listpack_entries.get() as usize,
-            set_max_listpack_value: config.set_max_listpack_value.get() as usize,
-            zset_max_listpack_entries: config.zset_max_listpack_entries.get() as usize,
-            zset_max_listpack_value: config.zset_max_listpack_value.get() as usize,
-        };
+        self.limits = limits(config);
         self.access = match config.maxmemory_policy {
             MaxMemoryPolicy::AllKeysLfu | MaxMemoryPolicy::VolatileLfu => Access::Frequency,
             _ => Access::Clock,

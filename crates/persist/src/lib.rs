@@ -20,3 +20,7 @@ pub mod source;
 mod value;
 pub mod visitor;
 pub mod writer;
+
+pub use error::{SinkError, SourceError};
+pub use source::Source;
+pub use writer::Sink;

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::table::Run;
 
 pub mod options;
+mod outside;
 mod pubsub;
 mod strings;
 mod transactions;
@@ -20,7 +21,7 @@ mod transactions;
 pub type Family = &'static [(&'static str, Run)];
 
 /// All families.
-pub static FAMILIES: &[Family] = &[pubsub::COMMANDS, strings::COMMANDS, transactions::COMMANDS];
+pub static FAMILIES: &[Family] = &[outside::COMMANDS, pubsub::COMMANDS, strings::COMMANDS, transactions::COMMANDS];
 
 /// Replies with the help of a container command: each subcommand's form and what it does.
 fn help(e: &mut Engine, container: &str, lines: &[(&str, &str)]) -> Result {
