@@ -1,0 +1,130 @@
+//! CONFIG GET, SET, REWRITE, RESETSTAT.
+
+use crate::server::log::{self, log};
+use crate::server::outside::{Outside, Todo};
+use base::glob::glob_matches;
+use engine::config::{self, Mutability, OPTIONS, OptionSpec};
+use engine::engine::Engine;
+use engine::error::{Error, Result};
+use resp::Args;
+use std::collections::BTreeMap;
+
+/// CONFIG GET pattern …
+pub fn get(e: &mut Engine, a: &Args) -> Result {
+    let mut found: BTreeMap<&str, String> = BTreeMap::new();
+    for pattern in a.iter_from(2) {
+        let exact = !pattern.iter().any(|b| b"*?[".contains(b));
+        for option in OPTIONS {
+            for name in option.names() {
+                let matches = if exact { name.as_bytes().eq_ignore_ascii_case(pattern) } else { glob_matches(pattern, name.as_bytes(), true) };
+                if matches && (exact || option.mutability != Mutability::Hidden) {
+                    found.insert(name, option.show(&e.config));
+                }
+            }
+        }
+    }
+    e.out.map(found.len());
+    for (name, value) in found {
+        e.out.bulk(name.as_bytes());
+        e.out.bulk(value.as_bytes());
+    }
+    Ok(())
+}
+
+fn refused(name: &[u8], reason: &str) -> Error {
+    Error::new(format!("ERR CONFIG SET failed (possibly related to argument '{}') - {reason}", String::from_utf8_lossy(name)))
+}
+
+/// CONFIG SET name value … : all of them or none.
+pub fn set(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
+    if !a.len().is_multiple_of(2) {
+        return Err(Error::arity("config|set"));
+    }
+    let mut chosen: Vec<(&'static OptionSpec, &[u8])> = Vec::new();
+    for i in (2..a.len()).step_by(2) {
+        let name = &a[i];
+        let Some(option) = config::find(name) else {
+            return Err(Error::new(format!("ERR Unknown option or number of arguments for CONFIG SET - '{}'", String::from_utf8_lossy(name))));
+        };
+        if option.mutability == Mutability::Fixed {
+            return Err(refused(name, "can't set immutable config"));
+        }
+        if is_protected(option.name) && !protected_allowed(e) {
+            return Err(refused(name, "can't set protected config"));
+        }
+        if chosen.iter().any(|(o, _)| std::ptr::eq(*o, option)) {
+            return Err(refused(name, "duplicate parameter"));
+        }
+        chosen.push((option, name));
+    }
+    let mut next = e.config.clone();
+    for (n, (option, name)) in chosen.iter().enumerate() {
+        let value = &a[3 + 2 * n];
+        let words: Vec<Vec<u8>> = if option.takes_many() {
+            resp::split_args(value).map_err(|_| refused(name, "unbalanced quotes"))?
+        } else {
+            vec![value.to_vec()]
+        };
+        let words: Vec<&[u8]> = words.iter().map(|w| &w[..]).collect();
+        option.parse(&mut next, &words).map_err(|reason| refused(name, &reason))?;
+    }
+    for (option, name) in &chosen {
+        apply_outside(o, option.name, &next).map_err(|reason| refused(name, &reason))?;
+    }
+    for (option, _) in &chosen {
+        option.copy(&next, &mut e.config);
+        o.todos.push(Todo::SettingChanged(option.name));
+    }
+    e.apply_config();
+    o.set_gates(e);
+    e.out.ok();
+    Ok(())
+}
+
+fn is_protected(name: &str) -> bool {
+    matches!(name, "dir" | "dbfilename")
+}
+
+fn protected_allowed(e: &mut Engine) -> bool {
+    use engine::config::values::Protected;
+    match e.config.enable_protected_configs {
+        Protected::Yes => true,
+        Protected::No => false,
+        Protected::Local => crate::server::startup::is_local(&e.client().addr),
+    }
+}
+
+/// What a change does at once, and may fail at.
+fn apply_outside(_: &mut Outside, name: &str, next: &config::Config) -> std::result::Result<(), String> {
+    match name {
+        "loglevel" => log::set_level(next.loglevel),
+        "dir" => std::env::set_current_dir(next.dir.get()).map_err(|e| format!("Changing directory: {e}"))?,
+        _ => {}
+    }
+    Ok(())
+}
+
+/// CONFIG REWRITE.
+pub fn rewrite(e: &mut Engine) -> Result {
+    let Some(path) = e.config.file.clone() else {
+        return Err(Error::fixed("ERR The server is running without a config file"));
+    };
+    let failed = |error: std::io::Error| Error::new(format!("ERR Rewriting config file: {error}"));
+    let old = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(failed(error)),
+    };
+    crate::server::startup::write_atomically(std::path::Path::new(&path), config::rewrite(&old, &e.config).as_bytes()).map_err(failed)?;
+    log!(Notice, "CONFIG REWRITE executed with success.");
+    e.out.ok();
+    Ok(())
+}
+
+/// CONFIG RESETSTAT.
+pub fn reset_stat(_: &mut Outside, e: &mut Engine) -> Result {
+    e.stats.reset();
+    e.store.stats = engine::store::StoreStats::default();
+    e.out.ok();
+    Ok(())
+}
