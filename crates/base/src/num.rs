@@ -181,11 +181,51 @@ fn parse_soft<F: Float>(text: &str, shape: &Shape) -> Option<F> {
     (!parsed.status.contains(Status::OVERFLOW)).then_some(parsed.value)
 }
 
+/// Reads the most frequent texts, a few digits with or without a point, without the general machinery.
+///
+/// Up to 15 digits and the powers of ten up to 10^15 are exact doubles, so the one division rounds correctly.
+fn parse_short_decimal(text: &[u8]) -> Option<f64> {
+    const POWERS: [f64; 16] = [
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+    ];
+    let (negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        _ => (false, text),
+    };
+    // One byte more than the digits, for the point.
+    if digits.len() > 16 {
+        return None;
+    }
+    let mut mantissa = 0u64;
+    let mut count = 0;
+    let mut point = None;
+    for &byte in digits {
+        if byte == b'.' && point.is_none() {
+            point = Some(count);
+            continue;
+        }
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        mantissa = mantissa * 10 + u64::from(digit);
+        count += 1;
+    }
+    if count == 0 || count > 15 {
+        return None;
+    }
+    let value = mantissa as f64 / POWERS[count - point.unwrap_or(count)];
+    Some(if negative { -value } else { value })
+}
+
 /// Parses a double as Redis reads scores and increments.
 ///
 /// The whole text must be a number in `strtod`'s grammar: `3`, `-1.5e3`, `.5`, `5.`, `+inf`, `infinity`, `0x1.8p3`.
 /// NaN is refused, and so are finite texts that overflow to infinity or underflow to zero.
 pub fn parse_f64(text: &[u8]) -> Option<f64> {
+    if let Some(value) = parse_short_decimal(text) {
+        return Some(value);
+    }
     let shape = float_shape(text)?;
     let text_str = str::from_utf8(text).ok()?;
     let value = match shape {
@@ -676,6 +716,12 @@ mod tests {
             let mut buffer = [0; F64_TEXT_MAX];
             let text = format_f64(value, &mut buffer);
             prop_assert_eq!(parse_f64(text).map(f64::to_bits), Some(bits), "{}", str::from_utf8(text).unwrap());
+        }
+
+        #[test]
+        fn short_decimals_are_read_as_all_others(text in "-?[0-9]{0,17}(\\.[0-9]{0,17})?") {
+            let expected = text.parse::<f64>().ok().map(f64::to_bits);
+            prop_assert_eq!(parse_f64(text.as_bytes()).map(f64::to_bits), expected, "{}", text);
         }
 
         #[test]
