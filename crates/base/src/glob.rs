@@ -52,11 +52,7 @@ pub fn glob_matches(pattern: &[u8], text: &[u8], ignore_case: bool) -> bool {
 /// Matches one byte against the first item of `pattern`, which is no star; the item's length if it matches.
 fn match_one(pattern: &[u8], byte: u8, ignore_case: bool) -> Option<usize> {
     let literal = |expected: u8| {
-        if ignore_case {
-            expected.eq_ignore_ascii_case(&byte)
-        } else {
-            expected == byte
-        }
+        if ignore_case { expected.eq_ignore_ascii_case(&byte) } else { expected == byte }
     };
     match pattern {
         [] => None,
@@ -92,11 +88,7 @@ fn match_class(class: &[u8], byte: u8, ignore_case: bool) -> (bool, usize) {
                 at += 3;
             }
             [single, ..] => {
-                matched |= if ignore_case {
-                    single.eq_ignore_ascii_case(&byte)
-                } else {
-                    *single == byte
-                };
+                matched |= if ignore_case { single.eq_ignore_ascii_case(&byte) } else { *single == byte };
                 at += 1;
             }
         }
@@ -105,17 +97,10 @@ fn match_class(class: &[u8], byte: u8, ignore_case: bool) -> (bool, usize) {
 }
 
 fn in_range(from: u8, to: u8, byte: u8, ignore_case: bool) -> bool {
-    let (low, high) = (
-        from.cast_signed().min(to.cast_signed()),
-        from.cast_signed().max(to.cast_signed()),
-    );
+    let (low, high) = (from.cast_signed().min(to.cast_signed()), from.cast_signed().max(to.cast_signed()));
     // The ends are put in order before their case is folded, so `[Z-a]` is empty where case is ignored.
     let fold = |value: i8| {
-        if ignore_case {
-            value.cast_unsigned().to_ascii_lowercase().cast_signed()
-        } else {
-            value
-        }
+        if ignore_case { value.cast_unsigned().to_ascii_lowercase().cast_signed() } else { value }
     };
     (fold(low)..=fold(high)).contains(&fold(byte.cast_signed()))
 }
@@ -127,19 +112,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn check(pattern: &str, text: &str, expected: bool) {
-        assert_eq!(
-            glob_matches(pattern.as_bytes(), text.as_bytes(), false),
-            expected,
-            "{pattern:?} on {text:?}"
-        );
+        assert_eq!(glob_matches(pattern.as_bytes(), text.as_bytes(), false), expected, "{pattern:?} on {text:?}");
     }
 
     fn check_ignoring_case(pattern: &str, text: &str, expected: bool) {
-        assert_eq!(
-            glob_matches(pattern.as_bytes(), text.as_bytes(), true),
-            expected,
-            "{pattern:?} on {text:?}"
-        );
+        assert_eq!(glob_matches(pattern.as_bytes(), text.as_bytes(), true), expected, "{pattern:?} on {text:?}");
     }
 
     #[test]

@@ -31,11 +31,7 @@ pub struct IntsetError {
 
 impl fmt::Display for IntsetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "intset is corrupt at byte {}: {}",
-            self.offset, self.reason
-        )
+        write!(f, "intset is corrupt at byte {}: {}", self.offset, self.reason)
     }
 }
 
@@ -99,10 +95,7 @@ impl Intset {
         let count = u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]) as usize;
         let body = bytes.len() - HEADER_LEN;
         if !body.is_multiple_of(width) || body / width != count {
-            return fault(
-                4,
-                "the number of integers in the header is not the real number",
-            );
+            return fault(4, "the number of integers in the header is not the real number");
         }
         for index in 1..count {
             if read(&bytes, width, index - 1) >= read(&bytes, width, index) {
@@ -190,8 +183,7 @@ impl Intset {
         let old_len = self.0.len();
         if old_len + width > self.0.capacity() {
             // Room for an eighth more keeps the moves few and the waste small.
-            self.0
-                .reserve_exact((old_len / 8).next_multiple_of(8).max(8));
+            self.0.reserve_exact((old_len / 8).next_multiple_of(8).max(8));
         }
         self.0.resize(old_len + width, 0);
         self.0.copy_within(at..old_len, at + width);
@@ -273,22 +265,14 @@ mod tests {
         };
         check(&[5, 1, 3], "0200000003000000010003000500");
         check(&[1, -2, 40000], "0400000003000000feffffff01000000409c0000");
-        check(
-            &[40000, 1, -5000000000],
-            "0800000003000000000efad5feffffff0100000000000000409c000000000000",
-        );
-        check(
-            &[-32768, 32767, -32769],
-            "0400000003000000ff7fffff0080ffffff7f0000",
-        );
+        check(&[40000, 1, -5000000000], "0800000003000000000efad5feffffff0100000000000000409c000000000000");
+        check(&[-32768, 32767, -32769], "0400000003000000ff7fffff0080ffffff7f0000");
         check(&[7], "02000000010000000700");
     }
 
     #[test]
     fn faults_are_found_with_their_place() {
-        let check = |bytes: &str, offset: usize| {
-            assert_eq!(Intset::validate(hex(bytes)).unwrap_err().offset, offset)
-        };
+        let check = |bytes: &str, offset: usize| assert_eq!(Intset::validate(hex(bytes)).unwrap_err().offset, offset);
         check("", 0);
         check("02000000000000", 0);
         check("0300000000000000", 0);
@@ -301,12 +285,7 @@ mod tests {
     }
 
     fn values() -> impl Strategy<Value = i64> {
-        prop_oneof![
-            -50i64..50,
-            -40_000i64..40_000,
-            -3_000_000_000i64..3_000_000_000,
-            any::<i64>()
-        ]
+        prop_oneof![-50i64..50, -40_000i64..40_000, -3_000_000_000i64..3_000_000_000, any::<i64>()]
     }
 
     proptest! {

@@ -25,6 +25,10 @@ use core::fmt;
 
 use crate::num::{I64_TEXT_MAX, format_i64, parse_i64};
 
+mod iter;
+
+pub use iter::Iter;
+
 const HEADER_LEN: usize = 6;
 const END: u8 = 0xff;
 /// The count in the header that means "more than the header can say".
@@ -46,6 +50,7 @@ pub enum Elem<'a> {
 
 impl<'a> Elem<'a> {
     /// The element's text; integers are printed into `buffer`.
+    #[inline]
     pub fn as_bytes<'b>(self, buffer: &'b mut [u8; I64_TEXT_MAX]) -> &'b [u8]
     where
         'a: 'b,
@@ -83,6 +88,7 @@ impl<'a> Elem<'a> {
     }
 
     /// Whether the element's text is `text`.
+    #[inline]
     pub fn is(self, text: &[u8]) -> bool {
         match self {
             Elem::Bytes(bytes) => bytes == text,
@@ -111,13 +117,11 @@ pub struct Needle<'a> {
 impl<'a> Needle<'a> {
     /// Prepares `text` for comparing.
     pub fn new(text: &'a [u8]) -> Needle<'a> {
-        Needle {
-            text,
-            number: parse_i64(text),
-        }
+        Needle { text, number: parse_i64(text) }
     }
 
     /// Whether the element's text is this one.
+    #[inline]
     pub fn matches(&self, elem: Elem<'_>) -> bool {
         match elem {
             Elem::Bytes(bytes) => bytes == self.text,
@@ -142,11 +146,7 @@ pub struct ListpackError {
 
 impl fmt::Display for ListpackError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "listpack is corrupt at byte {}: {}",
-            self.offset, self.reason
-        )
+        write!(f, "listpack is corrupt at byte {}: {}", self.offset, self.reason)
     }
 }
 
@@ -173,6 +173,7 @@ impl fmt::Debug for Listpack {
 }
 
 /// How many bytes the backlen of an entry of `len` bytes takes. The uneven limits are part of the format.
+#[inline]
 fn backlen_size(len: usize) -> usize {
     match len {
         0..=127 => 1,
@@ -191,10 +192,7 @@ struct Encoding {
 
 impl Encoding {
     fn new(bytes: &[u8]) -> Encoding {
-        let mut encoding = Encoding {
-            bytes: [0; ENCODING_MAX],
-            len: bytes.len(),
-        };
+        let mut encoding = Encoding { bytes: [0; ENCODING_MAX], len: bytes.len() };
         encoding.bytes[..bytes.len()].copy_from_slice(bytes);
         encoding
     }
@@ -219,10 +217,7 @@ impl Encoding {
             _ => (0xf4, 8),
         };
         tagged[0] = tag;
-        Encoding {
-            bytes: tagged,
-            len: 1 + len,
-        }
+        Encoding { bytes: tagged, len: 1 + len }
     }
 
     fn of_string(len: usize) -> Encoding {
@@ -230,9 +225,7 @@ impl Encoding {
             0..=63 => Encoding::new(&[0x80 | len as u8]),
             64..=4095 => Encoding::new(&[0xe0 | (len >> 8) as u8, len as u8]),
             _ => {
-                let len = u32::try_from(len)
-                    .expect("a listpack stays below 1 GiB")
-                    .to_le_bytes();
+                let len = u32::try_from(len).expect("a listpack stays below 1 GiB").to_le_bytes();
                 Encoding::new(&[0xf0, len[0], len[1], len[2], len[3]])
             }
         }
@@ -289,16 +282,14 @@ fn entry_len(bytes: &[u8]) -> Option<usize> {
 }
 
 /// Decodes the valid entry at the start of `bytes`; also returns the size of encoding and data.
+#[inline]
 fn decode(bytes: &[u8]) -> (Elem<'_>, usize) {
     let first = bytes[0];
     // Shifting up and down again extends the sign.
     let signed = |width: usize| {
         let mut raw = [0; 8];
         raw[8 - width..].copy_from_slice(&bytes[1..=width]);
-        (
-            Elem::Int(i64::from_le_bytes(raw) >> (64 - 8 * width)),
-            1 + width,
-        )
+        (Elem::Int(i64::from_le_bytes(raw) >> (64 - 8 * width)), 1 + width)
     };
     match first {
         0..=0x7f => (Elem::Int(i64::from(first)), 1),
@@ -308,10 +299,7 @@ fn decode(bytes: &[u8]) -> (Elem<'_>, usize) {
         }
         0xc0..=0xdf => {
             let raw = i64::from(first & 0x1f) << 8 | i64::from(bytes[1]);
-            (
-                Elem::Int(if raw >= 1 << 12 { raw - (1 << 13) } else { raw }),
-                2,
-            )
+            (Elem::Int(if raw >= 1 << 12 { raw - (1 << 13) } else { raw }), 2)
         }
         0xe0..=0xef => {
             let end = 2 + (usize::from(first & 0x0f) << 8 | usize::from(bytes[1]));
@@ -330,6 +318,7 @@ fn decode(bytes: &[u8]) -> (Elem<'_>, usize) {
 }
 
 /// Reads the backlen that ends just before `end`; `None` if it has more than five bytes.
+#[inline]
 fn read_backlen(bytes: &[u8], end: usize) -> Option<usize> {
     let mut len = 0;
     for group in 0..5 {
@@ -377,10 +366,7 @@ pub fn check_listpack(bytes: &[u8]) -> Result<usize, ListpackError> {
     }
     let said = u16::from_le_bytes([bytes[4], bytes[5]]);
     if said != COUNT_UNKNOWN && usize::from(said) != count {
-        return fault(
-            4,
-            "the number of elements in the header is not the real number",
-        );
+        return fault(4, "the number of elements in the header is not the real number");
     }
     Ok(count)
 }
@@ -490,6 +476,7 @@ impl Listpack {
     }
 
     /// The element at `position`.
+    #[inline]
     pub fn at(&self, position: Position) -> Elem<'_> {
         decode(&self.0[position.0..]).0
     }
@@ -542,21 +529,11 @@ impl Listpack {
     }
 
     /// Replaces the bytes `from..to` by `inserted` entries that `write` puts into `size` bytes.
-    fn splice(
-        &mut self,
-        from: usize,
-        to: usize,
-        size: usize,
-        added: isize,
-        write: impl FnOnce(&mut [u8]),
-    ) {
+    fn splice(&mut self, from: usize, to: usize, size: usize, added: isize, write: impl FnOnce(&mut [u8])) {
         let count = u16::from_le_bytes([self.0[4], self.0[5]]);
         let old_len = self.0.len();
         let new_len = old_len - (to - from) + size;
-        assert!(
-            new_len <= LISTPACK_MAX_BYTES,
-            "callers convert values before they grow to a gigabyte"
-        );
+        assert!(new_len <= LISTPACK_MAX_BYTES, "callers convert values before they grow to a gigabyte");
         if size > to - from {
             if new_len > self.0.capacity() {
                 self.0.reserve_exact(allocation_size(new_len) - old_len);
@@ -688,10 +665,7 @@ impl Listpack {
     pub fn append(&mut self, other: &Listpack) {
         let count = self.len() + other.len();
         let size = other.0.len() - HEADER_LEN - 1;
-        assert!(
-            self.0.len() + size <= LISTPACK_MAX_BYTES,
-            "callers convert values before they grow to a gigabyte"
-        );
+        assert!(self.0.len() + size <= LISTPACK_MAX_BYTES, "callers convert values before they grow to a gigabyte");
         self.0.pop();
         self.0.extend_from_slice(&other.0[HEADER_LEN..]);
         self.write_header(count);
@@ -705,29 +679,17 @@ impl Listpack {
 
     /// All elements in order; the iterator also runs backwards.
     pub fn iter(&self) -> Iter<'_> {
-        Iter {
-            bytes: &self.0,
-            front: HEADER_LEN,
-            back: self.end(),
-        }
+        Iter { bytes: &self.0, front: HEADER_LEN, back: self.end() }
     }
 
     /// The elements from `position` on, in order; run backwards, it starts at the end.
     pub fn iter_from(&self, position: Position) -> Iter<'_> {
-        Iter {
-            bytes: &self.0,
-            front: position.0,
-            back: self.end(),
-        }
+        Iter { bytes: &self.0, front: position.0, back: self.end() }
     }
 
     /// The elements from the first up to the one at `position`, that one included.
     pub fn iter_to(&self, position: Position) -> Iter<'_> {
-        Iter {
-            bytes: &self.0,
-            front: HEADER_LEN,
-            back: self.entry_end(position.0),
-        }
+        Iter { bytes: &self.0, front: HEADER_LEN, back: self.entry_end(position.0) }
     }
 }
 
@@ -754,38 +716,6 @@ impl<'a> IntoIterator for &'a Listpack {
 
     fn into_iter(self) -> Iter<'a> {
         self.iter()
-    }
-}
-
-/// Iterator over a listpack's elements.
-#[derive(Clone)]
-pub struct Iter<'a> {
-    bytes: &'a [u8],
-    front: usize,
-    back: usize,
-}
-
-impl<'a> Iterator for Iter<'a> {
-    type Item = Elem<'a>;
-
-    fn next(&mut self) -> Option<Elem<'a>> {
-        if self.front >= self.back {
-            return None;
-        }
-        let (elem, len) = decode(&self.bytes[self.front..]);
-        self.front += len + backlen_size(len);
-        Some(elem)
-    }
-}
-
-impl<'a> DoubleEndedIterator for Iter<'a> {
-    fn next_back(&mut self) -> Option<Elem<'a>> {
-        if self.front >= self.back {
-            return None;
-        }
-        let len = read_backlen(self.bytes, self.back).expect("the listpack is valid");
-        self.back -= len + backlen_size(len);
-        Some(decode(&self.bytes[self.back..]).0)
     }
 }
 

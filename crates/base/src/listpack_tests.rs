@@ -7,28 +7,16 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 fn hex(text: &str) -> Vec<u8> {
-    text.as_bytes()
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(core::str::from_utf8(pair).unwrap(), 16).unwrap())
-        .collect()
+    text.as_bytes().chunks(2).map(|pair| u8::from_str_radix(core::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
 
 /// Builds from texts, compares with bytes made by Redis, and reads the same texts back in both directions.
 fn check(texts: &[&str], expected: &str) {
-    let built: Listpack = texts
-        .iter()
-        .map(|text| Elem::from(text.as_bytes()))
-        .collect();
+    let built: Listpack = texts.iter().map(|text| Elem::from(text.as_bytes())).collect();
     assert_eq!(built.as_bytes(), hex(expected));
     let read = Listpack::validate(hex(expected)).unwrap();
     let forwards: Vec<Vec<u8>> = read.iter().map(Elem::to_vec).collect();
-    assert_eq!(
-        forwards,
-        texts
-            .iter()
-            .map(|text| text.as_bytes().to_vec())
-            .collect::<Vec<_>>()
-    );
+    assert_eq!(forwards, texts.iter().map(|text| text.as_bytes().to_vec()).collect::<Vec<_>>());
     let backwards: Vec<Vec<u8>> = read.iter().rev().map(Elem::to_vec).collect();
     assert!(backwards.iter().rev().eq(&forwards));
 }
@@ -109,11 +97,7 @@ fn lengths_grow_where_those_of_redis_do() {
 #[test]
 fn faults_are_found_with_their_place() {
     let check = |bytes: &str, offset: usize| {
-        assert_eq!(
-            Listpack::validate(hex(bytes)).map_err(|error| error.offset),
-            Err(offset),
-            "{bytes}"
-        );
+        assert_eq!(Listpack::validate(hex(bytes)).map_err(|error| error.offset), Err(offset), "{bytes}");
     };
     check("", 0);
     check("070000000000", 0);
@@ -131,10 +115,7 @@ fn faults_are_found_with_their_place() {
 
 #[test]
 fn an_unknown_count_is_counted() {
-    let mut bytes = [Elem::Int(1), Elem::Int(2)]
-        .into_iter()
-        .collect::<Listpack>()
-        .into_bytes();
+    let mut bytes = [Elem::Int(1), Elem::Int(2)].into_iter().collect::<Listpack>().into_bytes();
     bytes[4..6].copy_from_slice(&[0xff, 0xff]);
     let mut listpack = Listpack::validate(bytes).unwrap();
     assert_eq!(listpack.len(), 2);
@@ -149,11 +130,7 @@ fn more_elements_than_the_header_can_say() {
     let one = Listpack::from_iter([Elem::Bytes(text.as_bytes())]);
     let mut listpack = Listpack::new();
     for _ in 0..16 {
-        let copy = if listpack.is_empty() {
-            one.clone()
-        } else {
-            listpack.clone()
-        };
+        let copy = if listpack.is_empty() { one.clone() } else { listpack.clone() };
         listpack.append(&copy);
     }
     let short = listpack.split_off(1);
@@ -170,10 +147,7 @@ fn more_elements_than_the_header_can_say() {
 
 #[test]
 fn find_looks_only_where_it_should() {
-    let listpack: Listpack = ["k", "v", "v", "k", "5", "05"]
-        .iter()
-        .map(|text| Elem::from(text.as_bytes()))
-        .collect();
+    let listpack: Listpack = ["k", "v", "v", "k", "5", "05"].iter().map(|text| Elem::from(text.as_bytes())).collect();
     let index_of = |text: &str, skip| {
         let found = listpack.find(text.as_bytes(), listpack.first(), skip)?;
         Some(listpack.iter_to(found).count() - 1)

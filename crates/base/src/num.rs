@@ -60,11 +60,7 @@ pub fn parse_i64(text: &[u8]) -> Option<i64> {
         magnitude = magnitude * 10 + u64::from(value);
     }
     if negative {
-        if magnitude > 1 << 63 {
-            None
-        } else {
-            Some(magnitude.wrapping_neg().cast_signed())
-        }
+        if magnitude > 1 << 63 { None } else { Some(magnitude.wrapping_neg().cast_signed()) }
     } else {
         i64::try_from(magnitude).ok()
     }
@@ -106,11 +102,7 @@ fn float_shape(text: &[u8]) -> Option<Shape> {
         _ => (false, unsigned),
     };
     let is_digit = |byte: &u8| {
-        if hexadecimal {
-            byte.is_ascii_hexdigit()
-        } else {
-            byte.is_ascii_digit()
-        }
+        if hexadecimal { byte.is_ascii_hexdigit() } else { byte.is_ascii_digit() }
     };
     let whole = body.iter().take_while(|byte| is_digit(byte)).count();
     let mut rest = &body[whole..];
@@ -125,9 +117,7 @@ fn float_shape(text: &[u8]) -> Option<Shape> {
     }
     let has_exponent = match rest {
         [] => false,
-        [mark, after @ ..]
-            if mark.to_ascii_lowercase() == if hexadecimal { b'p' } else { b'e' } =>
-        {
+        [mark, after @ ..] if mark.to_ascii_lowercase() == if hexadecimal { b'p' } else { b'e' } => {
             let number = match after {
                 [b'+' | b'-', number @ ..] => number,
                 number => number,
@@ -139,37 +129,21 @@ fn float_shape(text: &[u8]) -> Option<Shape> {
         }
         _ => return None,
     };
-    Some(if hexadecimal {
-        Shape::Hexadecimal { has_exponent }
-    } else {
-        Shape::Decimal
-    })
+    Some(if hexadecimal { Shape::Hexadecimal { has_exponent } } else { Shape::Decimal })
 }
 
 /// Whether any digit before the exponent is not zero; such a text that yields zero has underflowed.
 fn has_nonzero_digit(text: &[u8], hexadecimal: bool) -> bool {
-    let unsigned = text
-        .strip_prefix(b"-")
-        .or(text.strip_prefix(b"+"))
-        .unwrap_or(text);
-    let digits = if hexadecimal {
-        &unsigned[2..]
-    } else {
-        unsigned
-    };
+    let unsigned = text.strip_prefix(b"-").or(text.strip_prefix(b"+")).unwrap_or(text);
+    let digits = if hexadecimal { &unsigned[2..] } else { unsigned };
     let stop: &[u8] = if hexadecimal { b"pP" } else { b"eE" };
-    digits
-        .iter()
-        .take_while(|byte| !stop.contains(byte))
-        .any(|&byte| byte != b'0' && byte != b'.')
+    digits.iter().take_while(|byte| !stop.contains(byte)).any(|&byte| byte != b'0' && byte != b'.')
 }
 
 /// Parses text with the software floats, whose hexadecimal grammar demands the exponent that `strtod` lets one leave out.
 fn parse_soft<F: Float>(text: &str, shape: &Shape) -> Option<F> {
     let parsed = match shape {
-        Shape::Hexadecimal {
-            has_exponent: false,
-        } => {
+        Shape::Hexadecimal { has_exponent: false } => {
             let mut with_exponent = String::with_capacity(text.len() + 2);
             with_exponent.push_str(text);
             with_exponent.push_str("p0");
@@ -181,25 +155,56 @@ fn parse_soft<F: Float>(text: &str, shape: &Shape) -> Option<F> {
     (!parsed.status.contains(Status::OVERFLOW)).then_some(parsed.value)
 }
 
+/// Reads the most frequent texts, a few digits with or without a point, without the general machinery.
+///
+/// Up to 15 digits and the powers of ten up to 10^15 are exact doubles, so the one division rounds correctly.
+fn parse_short_decimal(text: &[u8]) -> Option<f64> {
+    const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    let (negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        _ => (false, text),
+    };
+    // One byte more than the digits, for the point.
+    if digits.len() > 16 {
+        return None;
+    }
+    let mut mantissa = 0u64;
+    let mut count = 0;
+    let mut point = None;
+    for &byte in digits {
+        if byte == b'.' && point.is_none() {
+            point = Some(count);
+            continue;
+        }
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        mantissa = mantissa * 10 + u64::from(digit);
+        count += 1;
+    }
+    if count == 0 || count > 15 {
+        return None;
+    }
+    let value = mantissa as f64 / POWERS[count - point.unwrap_or(count)];
+    Some(if negative { -value } else { value })
+}
+
 /// Parses a double as Redis reads scores and increments.
 ///
 /// The whole text must be a number in `strtod`'s grammar: `3`, `-1.5e3`, `.5`, `5.`, `+inf`, `infinity`, `0x1.8p3`.
 /// NaN is refused, and so are finite texts that overflow to infinity or underflow to zero.
 pub fn parse_f64(text: &[u8]) -> Option<f64> {
+    if let Some(value) = parse_short_decimal(text) {
+        return Some(value);
+    }
     let shape = float_shape(text)?;
     let text_str = str::from_utf8(text).ok()?;
     let value = match shape {
         Shape::Infinite { negative } => {
-            return Some(if negative {
-                f64::NEG_INFINITY
-            } else {
-                f64::INFINITY
-            });
+            return Some(if negative { f64::NEG_INFINITY } else { f64::INFINITY });
         }
-        Shape::Decimal => text_str
-            .parse::<f64>()
-            .ok()
-            .filter(|value| value.is_finite())?,
+        Shape::Decimal => text_str.parse::<f64>().ok().filter(|value| value.is_finite())?,
         Shape::Hexadecimal { .. } => {
             let soft: Double = parse_soft(text_str, &shape)?;
             f64::from_bits(u64::try_from(soft.to_bits()).expect("a double has 64 bits"))
@@ -266,12 +271,7 @@ fn shortest_digits(magnitude: f64) -> ([u8; 17], usize, i32) {
     let mut printer = ryu::Buffer::new();
     let text = printer.format_finite(magnitude);
     let (mantissa, mut exponent) = match text.split_once('e') {
-        Some((mantissa, exponent)) => (
-            mantissa,
-            exponent
-                .parse::<i32>()
-                .expect("an exponent is a small integer"),
-        ),
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().expect("an exponent is a small integer")),
         None => (text, 0),
     };
     let mut digits = [0u8; 17];
@@ -328,11 +328,7 @@ fn write_digits(digits: &[u8], exponent: i32, negative: bool, out: &mut Writer<'
         out.put(&digits[1..]);
     }
     out.put(if scientific < 0 { b"e-" } else { b"e+" });
-    out.put(
-        itoa::Buffer::new()
-            .format(scientific.unsigned_abs())
-            .as_bytes(),
-    );
+    out.put(itoa::Buffer::new().format(scientific.unsigned_abs()).as_bytes());
 }
 
 /// An 80-bit extended float, C's `long double` on x86: the number of `INCRBYFLOAT` and `HINCRBYFLOAT`.
@@ -374,11 +370,7 @@ impl LongDouble {
     /// The value with 17 decimals, rounded half to even, without trailing zeros and never in exponent form.
     pub fn text(self) -> Vec<u8> {
         if self.0.is_infinite() {
-            return if self.0.is_negative() {
-                b"-inf".to_vec()
-            } else {
-                b"inf".to_vec()
-            };
+            return if self.0.is_negative() { b"-inf".to_vec() } else { b"inf".to_vec() };
         }
         // The 80 bits are: sign, 15 bits of exponent biased by 16383, 64 bits of mantissa with its leading one stored.
         let bits = self.0.to_bits();
@@ -417,8 +409,7 @@ fn push_shifted(mantissa: u64, shift: u32, out: &mut Vec<u8>) {
         let mut remainder = 0u64;
         for limb in limbs.iter_mut().rev() {
             let current = remainder << 32 | u64::from(*limb);
-            *limb =
-                u32::try_from(current / 1_000_000_000).expect("the remainder is below the divisor");
+            *limb = u32::try_from(current / 1_000_000_000).expect("the remainder is below the divisor");
             remainder = current % 1_000_000_000;
         }
         groups.push(remainder);
@@ -436,11 +427,7 @@ fn push_shifted(mantissa: u64, shift: u32, out: &mut Vec<u8>) {
 fn push_fixed_point(mantissa: u64, shift: u32, out: &mut Vec<u8>) {
     const SCALE: u128 = 100_000_000_000_000_000;
     let whole = if shift < 64 { mantissa >> shift } else { 0 };
-    let fraction = if shift < 64 {
-        mantissa & ((1 << shift) - 1)
-    } else {
-        mantissa
-    };
+    let fraction = if shift < 64 { mantissa & ((1 << shift) - 1) } else { mantissa };
     // The product has at most 64 + 57 bits, so nothing is lost before the rounding.
     let scaled = u128::from(fraction) * SCALE;
     let mut decimals = if shift < 128 { scaled >> shift } else { 0 };
@@ -458,9 +445,7 @@ fn push_fixed_point(mantissa: u64, shift: u32, out: &mut Vec<u8>) {
     // With a shift of at least one the whole part is below 2^63, so the carry cannot overflow.
     out.extend_from_slice(printer.format(whole + carry).as_bytes());
     if decimals != 0 {
-        let digits = printer
-            .format(u64::try_from(decimals).expect("17 digits fit into 64 bits"))
-            .as_bytes();
+        let digits = printer.format(u64::try_from(decimals).expect("17 digits fit into 64 bits")).as_bytes();
         out.push(b'.');
         out.extend(core::iter::repeat_n(b'0', 17 - digits.len()));
         out.extend_from_slice(digits);
@@ -479,9 +464,7 @@ mod tests {
 
     #[test]
     fn integers_are_read_only_in_their_printed_form() {
-        let check = |text: &str, expected: Option<i64>| {
-            assert_eq!(parse_i64(text.as_bytes()), expected, "{text:?}")
-        };
+        let check = |text: &str, expected: Option<i64>| assert_eq!(parse_i64(text.as_bytes()), expected, "{text:?}");
         check("0", Some(0));
         check("-1", Some(-1));
         check("9223372036854775807", Some(i64::MAX));
@@ -512,9 +495,7 @@ mod tests {
 
     #[test]
     fn floats_are_read_in_the_grammar_of_strtod() {
-        let check = |text: &str, expected: Option<f64>| {
-            assert_eq!(parse_f64(text.as_bytes()), expected, "{text:?}")
-        };
+        let check = |text: &str, expected: Option<f64>| assert_eq!(parse_f64(text.as_bytes()), expected, "{text:?}");
         check("3", Some(3.0));
         check("+5", Some(5.0));
         check("007", Some(7.0));
@@ -568,10 +549,7 @@ mod tests {
     fn doubles_are_printed_as_scores_are() {
         let check = |value: f64, expected: &str| {
             let mut buffer = [0; F64_TEXT_MAX];
-            assert_eq!(
-                str::from_utf8(format_f64(value, &mut buffer)).unwrap(),
-                expected
-            );
+            assert_eq!(str::from_utf8(format_f64(value, &mut buffer)).unwrap(), expected);
         };
         check(0.0, "0");
         check(-0.0, "-0");
@@ -621,11 +599,7 @@ mod tests {
         check("3", "1.000000000000000005", "4.00000000000000001");
         check("0", "-0.0", "0");
         check("-0.0", "-1e-30", "0");
-        check(
-            "0",
-            "123456789012345678901234567890",
-            "123456789012345678899921813504",
-        );
+        check("0", "123456789012345678901234567890", "123456789012345678899921813504");
         check("0.1", "0.2", "0.3");
         check("1.1", "1e10", "10000000001.09999999962747097");
         check("-1.5", "0.25", "-1.25");
@@ -644,17 +618,9 @@ mod tests {
     fn long_doubles_refuse_what_redis_refuses() {
         let infinity = LongDouble::parse(b"-inf").unwrap();
         assert!(infinity.checked_add(LongDouble::from_i64(1)).is_none());
-        assert!(
-            LongDouble::parse(b"1e4932")
-                .unwrap()
-                .checked_add(LongDouble::parse(b"1.1e4932").unwrap())
-                .is_none()
-        );
+        assert!(LongDouble::parse(b"1e4932").unwrap().checked_add(LongDouble::parse(b"1.1e4932").unwrap()).is_none());
         for refused in ["", " 1", "nan", "1e5000", "1e-5000", "1 ", "1e"] {
-            assert!(
-                LongDouble::parse(refused.as_bytes()).is_none(),
-                "{refused:?}"
-            );
+            assert!(LongDouble::parse(refused.as_bytes()).is_none(), "{refused:?}");
         }
         assert!(LongDouble::parse(&alloc::vec![b'1'; LONG_DOUBLE_TEXT_MAX]).is_none());
         assert_eq!(LongDouble::parse(b"1e4000").unwrap().text().len(), 4000);
@@ -676,6 +642,12 @@ mod tests {
             let mut buffer = [0; F64_TEXT_MAX];
             let text = format_f64(value, &mut buffer);
             prop_assert_eq!(parse_f64(text).map(f64::to_bits), Some(bits), "{}", str::from_utf8(text).unwrap());
+        }
+
+        #[test]
+        fn short_decimals_are_read_as_all_others(text in "-?[0-9]{0,17}(\\.[0-9]{0,17})?") {
+            let expected = text.parse::<f64>().ok().map(f64::to_bits);
+            prop_assert_eq!(parse_f64(text.as_bytes()).map(f64::to_bits), expected, "{}", text);
         }
 
         #[test]

@@ -108,10 +108,7 @@ impl Hash {
             for (field, value) in Pairs(listpack.iter()) {
                 let (field_buffer, value_buffer) = (&mut [0; 20], &mut [0; 20]);
                 let field = field.as_bytes(field_buffer);
-                table.insert(
-                    hash(field),
-                    Entry::new_bytes(field, value.as_bytes(value_buffer), None),
-                );
+                table.insert(hash(field), Entry::new_bytes(field, value.as_bytes(value_buffer), None));
             }
             self.0 = Form::Table(table);
         }
@@ -205,9 +202,7 @@ impl Hash {
                 Pairs(listpack.iter()).for_each(|(field, value)| give(field, value));
                 0
             }
-            Form::Table(table) => table.scan(cursor, count, |entry| {
-                give(Elem::Bytes(entry.key()), string_of(entry))
-            }),
+            Form::Table(table) => table.scan(cursor, count, |entry| give(Elem::Bytes(entry.key()), string_of(entry))),
         }
     }
 
@@ -254,9 +249,7 @@ impl<'a> Iterator for Iter<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         match &mut self.0 {
             IterForm::Packed(pairs) => pairs.next(),
-            IterForm::Table(entries) => entries
-                .next()
-                .map(|entry| (Elem::Bytes(entry.key()), string_of(entry))),
+            IterForm::Table(entries) => entries.next().map(|entry| (Elem::Bytes(entry.key()), string_of(entry))),
         }
     }
 }

@@ -8,36 +8,24 @@ use std::collections::{BTreeMap, BTreeSet};
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
 fn small_limits() -> Limits {
-    Limits {
-        hash_max_listpack_entries: 12,
-        hash_max_listpack_value: 10,
-        ..Limits::default()
-    }
+    Limits { hash_max_listpack_entries: 12, hash_max_listpack_value: 10, ..Limits::default() }
 }
 
 fn pairs(hash: &Hash) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let mut pairs: Vec<_> = hash
-        .iter()
-        .map(|(field, value)| (field.to_vec(), value.to_vec()))
-        .collect();
+    let mut pairs: Vec<_> = hash.iter().map(|(field, value)| (field.to_vec(), value.to_vec())).collect();
     pairs.sort();
     pairs
 }
 
 fn check_equal(hash: &Hash, model: &Model) {
-    assert_eq!(
-        (hash.len(), hash.is_empty()),
-        (model.len(), model.is_empty())
-    );
+    assert_eq!((hash.len(), hash.is_empty()), (model.len(), model.is_empty()));
     assert!(pairs(hash).into_iter().eq(model.clone()));
     for (field, value) in model {
         assert!(hash.contains(field) && hash.get(field).unwrap().is(value));
     }
     let (mut cursor, mut scanned) = (0, Vec::new());
     loop {
-        cursor = hash.scan(cursor, 5, |field, value| {
-            scanned.push((field.to_vec(), value.to_vec()))
-        });
+        cursor = hash.scan(cursor, 5, |field, value| scanned.push((field.to_vec(), value.to_vec())));
         if cursor == 0 {
             break;
         }
@@ -115,24 +103,15 @@ fn forms_change_where_those_of_redis_do() {
 fn packed_bytes_from_outside_are_checked() {
     let limits = small_limits();
     let check = |elems: &[&str], expected: Result<&str, PackedError>| {
-        let listpack = elems
-            .iter()
-            .map(|text| Elem::from(text.as_bytes()))
-            .collect();
+        let listpack = elems.iter().map(|text| Elem::from(text.as_bytes())).collect();
         let hash = Hash::from_listpack(listpack, &limits);
-        assert_eq!(
-            hash.as_ref().map(Hash::encoding).map_err(|&error| error),
-            expected
-        );
+        assert_eq!(hash.as_ref().map(Hash::encoding).map_err(|&error| error), expected);
     };
     check(&["f", "v", "g", "v"], Ok("listpack"));
     check(&["f", "v", "g"], Err(PackedError::Odd));
     check(&["f", "v", "f", "w"], Err(PackedError::Double));
     let many: Vec<String> = (0..26).map(|number| number.to_string()).collect();
-    check(
-        &many.iter().map(String::as_str).collect::<Vec<_>>(),
-        Ok("hashtable"),
-    );
+    check(&many.iter().map(String::as_str).collect::<Vec<_>>(), Ok("hashtable"));
 }
 
 #[test]
@@ -141,17 +120,11 @@ fn random_fields_reach_all() {
     for count in [5u32, 400] {
         let mut hash = Hash::new();
         for number in 0..count {
-            hash.insert(
-                format!("f{number}").as_bytes(),
-                number.to_string().as_bytes(),
-                &limits,
-            );
+            hash.insert(format!("f{number}").as_bytes(), number.to_string().as_bytes(), &limits);
         }
         let mut state = 1u64;
         let mut random = || {
-            state = state
-                .wrapping_mul(6364136223846793005)
-                .wrapping_add(1442695040888963407);
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             state ^ (state >> 29)
         };
         let mut seen = BTreeSet::new();

@@ -73,15 +73,8 @@ mod tests {
     #[test]
     fn chunk_limits_of_both_kinds() {
         let check = |size, bytes, count, expected| {
-            let limits = Limits {
-                list_max_listpack_size: size,
-                ..Limits::default()
-            };
-            assert_eq!(
-                limits.exceeds_list_chunk(bytes, count),
-                expected,
-                "{size} {bytes} {count}"
-            );
+            let limits = Limits { list_max_listpack_size: size, ..Limits::default() };
+            assert_eq!(limits.exceeds_list_chunk(bytes, count), expected, "{size} {bytes} {count}");
         };
         check(-1, 4096, 100_000, false);
         check(-1, 4097, 1, true);

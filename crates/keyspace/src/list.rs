@@ -44,9 +44,7 @@ pub struct List(Form);
 
 /// Parts of a list that were cut off and may take long to free: to be dropped where that does not matter.
 #[derive(Default)]
-pub struct Offcuts(
-    #[expect(dead_code, reason = "it is only there to be dropped")] Vec<BTree<Chunk>>,
-);
+pub struct Offcuts(#[expect(dead_code, reason = "it is only there to be dropped")] Vec<BTree<Chunk>>);
 
 impl std::fmt::Debug for Offcuts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -118,10 +116,7 @@ impl List {
     /// The list in chunks; a short list is one chunk, an empty one none.
     pub fn chunks(&self) -> impl Iterator<Item = ChunkRef<'_>> {
         let (short, long) = match &self.0 {
-            Form::Short(listpack) => (
-                (!listpack.is_empty()).then_some(ChunkRef::Packed(listpack)),
-                None,
-            ),
+            Form::Short(listpack) => ((!listpack.is_empty()).then_some(ChunkRef::Packed(listpack)), None),
             Form::Long(chunks) => (None, Some(chunks.iter().map(Chunk::as_ref))),
         };
         short.into_iter().chain(long.into_iter().flatten())
@@ -228,10 +223,7 @@ impl List {
         match &mut self.0 {
             Form::Short(listpack) => listpack.push_front(Elem::from(value)),
             Form::Long(chunks) => {
-                if chunks
-                    .first()
-                    .is_some_and(|chunk| chunk.allows(value, limits))
-                {
+                if chunks.first().is_some_and(|chunk| chunk.allows(value, limits)) {
                     chunks.update_first(|chunk| chunk.insert(0, value));
                 } else {
                     chunks.push_front(Chunk::single(value, limits));
@@ -246,10 +238,7 @@ impl List {
         match &mut self.0 {
             Form::Short(listpack) => listpack.push_back(Elem::from(value)),
             Form::Long(chunks) => {
-                if chunks
-                    .last()
-                    .is_some_and(|chunk| chunk.allows(value, limits))
-                {
+                if chunks.last().is_some_and(|chunk| chunk.allows(value, limits)) {
                     chunks.update_last(|chunk| chunk.insert(chunk.len(), value));
                 } else {
                     chunks.push_back(Chunk::single(value, limits));
@@ -296,12 +285,8 @@ impl List {
                 listpack.replace(position, Elem::from(value));
             }
             Form::Long(chunks) => {
-                let (_, inside) = chunks
-                    .get(index as u64)
-                    .expect("the index is below the length");
-                let replaced = chunks.update_at(index as u64, |chunk| {
-                    chunk.replace(as_index(inside), value, limits)
-                });
+                let (_, inside) = chunks.get(index as u64).expect("the index is below the length");
+                let replaced = chunks.update_at(index as u64, |chunk| chunk.replace(as_index(inside), value, limits));
                 if replaced != Some(true) {
                     remove_one(chunks, index);
                     insert_one(chunks, index, value, limits);
@@ -332,13 +317,7 @@ impl List {
         self.insert_beside(pivot, 1, value, limits)
     }
 
-    fn insert_beside(
-        &mut self,
-        pivot: &[u8],
-        offset: usize,
-        value: &[u8],
-        limits: &Limits,
-    ) -> bool {
+    fn insert_beside(&mut self, pivot: &[u8], offset: usize, value: &[u8], limits: &Limits) -> bool {
         // The form is chosen before the pivot is looked for, as Redis does, so a failed insertion can be seen in it.
         self.reserve(1, value.len(), limits);
         let needle = Needle::new(pivot);
@@ -363,11 +342,7 @@ impl List {
                 let found = listpack.iter().filter(|&elem| needle.matches(elem)).count();
                 let take = found.min(quota);
                 let skip = if count < 0 { found - take } else { 0 };
-                if take > 0 {
-                    chunk::remove_matching(listpack, needle, skip, take)
-                } else {
-                    0
-                }
+                if take > 0 { chunk::remove_matching(listpack, needle, skip, take) } else { 0 }
             }
             Form::Long(chunks) => remove_from_chunks(chunks, needle, quota, count < 0),
         };
@@ -457,15 +432,8 @@ impl List {
             Some(last) if rank < 0 => self.iter_back_from(last),
             _ => self.iter(),
         };
-        let matching = elems
-            .take(looked_at)
-            .enumerate()
-            .filter(|&(_, elem)| needle.matches(elem));
-        matching
-            .map(|(index, _)| if rank < 0 { len - 1 - index } else { index })
-            .skip(skip)
-            .take(count)
-            .collect()
+        let matching = elems.take(looked_at).enumerate().filter(|&(_, elem)| needle.matches(elem));
+        matching.map(|(index, _)| if rank < 0 { len - 1 - index } else { index }).skip(skip).take(count).collect()
     }
 }
 
@@ -493,18 +461,12 @@ fn insert_one(chunks: &mut BTree<Chunk>, index: usize, value: &[u8], limits: &Li
     }
     if inside > 0 {
         // The chunk is full, or the element needs one of its own: make room between two halves.
-        let tail = chunks
-            .update_at(position, |chunk| chunk.split_off(inside))
-            .expect("the chunk is there");
+        let tail = chunks.update_at(position, |chunk| chunk.split_off(inside)).expect("the chunk is there");
         chunks.insert_at(position, tail);
     }
     // The element goes to the end of the chunk before, or gets a new one.
     let before = position.checked_sub(1);
-    match before.filter(|&last| {
-        chunks
-            .get(last)
-            .is_some_and(|(chunk, _)| chunk.allows(value, limits))
-    }) {
+    match before.filter(|&last| chunks.get(last).is_some_and(|(chunk, _)| chunk.allows(value, limits))) {
         Some(last) => {
             chunks.update_at(last, |chunk| chunk.insert(chunk.len(), value));
         }
@@ -532,21 +494,12 @@ fn join_at(chunks: &mut BTree<Chunk>, position: u64, limits: &Limits) {
 }
 
 /// Removes up to `quota` matching elements from the front, or from the end.
-fn remove_from_chunks(
-    chunks: &mut BTree<Chunk>,
-    needle: Needle<'_>,
-    quota: usize,
-    from_end: bool,
-) -> usize {
+fn remove_from_chunks(chunks: &mut BTree<Chunk>, needle: Needle<'_>, quota: usize, from_end: bool) -> usize {
     // First find what to remove: start of the chunk, matches to skip, matches to take.
     let mut plan: Vec<(u64, usize, usize)> = Vec::new();
     let mut left = quota;
     let mut edge = if from_end { chunks.weight() } else { 0 };
-    let (walk, _) = if from_end {
-        chunks.iter_back_from(edge.saturating_sub(1))
-    } else {
-        chunks.iter_from(0)
-    };
+    let (walk, _) = if from_end { chunks.iter_back_from(edge.saturating_sub(1)) } else { chunks.iter_from(0) };
     for chunk in walk {
         let len = chunk.len() as u64;
         let start = if from_end { edge - len } else { edge };
@@ -584,9 +537,8 @@ fn cut_range(chunks: &mut BTree<Chunk>, start: usize, end: usize) -> Vec<BTree<C
     // Make both ends of the range starts of chunks, then cut.
     for at in [end, start] {
         if let Some((_, inside @ 1..)) = chunks.get(at as u64) {
-            let tail = chunks
-                .update_at(at as u64, |chunk| chunk.split_off(as_index(inside)))
-                .expect("the chunk is there");
+            let tail =
+                chunks.update_at(at as u64, |chunk| chunk.split_off(as_index(inside))).expect("the chunk is there");
             chunks.insert_at(at as u64, tail);
         }
     }

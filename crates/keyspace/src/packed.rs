@@ -46,11 +46,7 @@ pub(crate) fn check_distinct(listpack: &Listpack, step: usize) -> Result<(), Pac
         elems.sort_unstable();
         elems.is_sorted_by(|left, right| left != right)
     };
-    if distinct {
-        Ok(())
-    } else {
-        Err(PackedError::Double)
-    }
+    if distinct { Ok(()) } else { Err(PackedError::Double) }
 }
 
 /// An index below `len`, each as likely as any other, from a random number.
@@ -74,29 +70,12 @@ mod tests {
     #[test]
     fn doubles_are_found_whatever_their_encoding() {
         let check = |elems: &[Elem<'_>], step, expected: Result<(), PackedError>| {
-            assert_eq!(
-                check_distinct(&elems.iter().copied().collect(), step),
-                expected,
-                "{elems:?}"
-            );
+            assert_eq!(check_distinct(&elems.iter().copied().collect(), step), expected, "{elems:?}");
         };
         check(&[], 1, Ok(()));
-        check(
-            &[Elem::Int(5), Elem::Bytes(b"5")],
-            1,
-            Err(PackedError::Double),
-        );
+        check(&[Elem::Int(5), Elem::Bytes(b"5")], 1, Err(PackedError::Double));
         check(&[Elem::Int(5), Elem::Bytes(b"05")], 1, Ok(()));
-        check(
-            &[
-                Elem::Bytes(b"a"),
-                Elem::Int(1),
-                Elem::Bytes(b"b"),
-                Elem::Int(1),
-            ],
-            2,
-            Ok(()),
-        );
+        check(&[Elem::Bytes(b"a"), Elem::Int(1), Elem::Bytes(b"b"), Elem::Int(1)], 2, Ok(()));
         let mut many: Vec<Elem<'_>> = (0..100).map(Elem::Int).collect();
         check(&many, 1, Ok(()));
         many.push(Elem::Bytes(b"50"));

@@ -54,15 +54,13 @@ impl Set {
 
     /// An empty set in the form that suits `first` and about `count` members.
     pub fn for_members(first: &[u8], count: usize, limits: &Limits) -> Set {
-        Set(
-            if parse_i64(first).is_some() && count <= limits.set_max_intset_entries {
-                Form::Ints(Intset::new())
-            } else if count <= limits.set_max_listpack_entries {
-                Form::Packed(Listpack::new())
-            } else {
-                Form::Table(Trie::new())
-            },
-        )
+        Set(if parse_i64(first).is_some() && count <= limits.set_max_intset_entries {
+            Form::Ints(Intset::new())
+        } else if count <= limits.set_max_listpack_entries {
+            Form::Packed(Listpack::new())
+        } else {
+            Form::Table(Trie::new())
+        })
     }
 
     /// Takes over an intset; it becomes a table if it has more members than the limit.
@@ -199,11 +197,7 @@ impl Set {
                 return added;
             }
             // The first member that is no integer. The longest integer is the smallest or the largest one.
-            let longest = [intset.min(), intset.max()]
-                .into_iter()
-                .flatten()
-                .map(i64_text_len)
-                .max();
+            let longest = [intset.min(), intset.max()].into_iter().flatten().map(i64_text_len).max();
             if intset.len() < limits.set_max_listpack_entries
                 && member.len().max(longest.unwrap_or(0)) <= limits.set_max_listpack_value
             {
@@ -218,17 +212,13 @@ impl Set {
             if listpack.find(member, listpack.first(), 0).is_some() {
                 return false;
             }
-            if listpack.len() < limits.set_max_listpack_entries
-                && member.len() <= limits.set_max_listpack_value
-            {
+            if listpack.len() < limits.set_max_listpack_entries && member.len() <= limits.set_max_listpack_value {
                 listpack.push_back(Elem::from(member));
                 return true;
             }
             self.make_table();
         }
-        let Form::Table(table) = &mut self.0 else {
-            unreachable!("the other forms were left above")
-        };
+        let Form::Table(table) = &mut self.0 else { unreachable!("the other forms were left above") };
         match table.slot(hash(member), member, None) {
             Slot::Occupied(_) => false,
             Slot::Vacant(vacant) => {
@@ -282,11 +272,7 @@ impl Set {
     }
 
     /// Removes a random member after `take` has seen it.
-    pub fn pop<R>(
-        &mut self,
-        random: impl FnMut() -> u64,
-        take: impl FnOnce(Elem<'_>) -> R,
-    ) -> Option<R> {
+    pub fn pop<R>(&mut self, random: impl FnMut() -> u64, take: impl FnOnce(Elem<'_>) -> R) -> Option<R> {
         let member = self.random(random)?;
         let text = member.to_vec();
         let result = take(member);

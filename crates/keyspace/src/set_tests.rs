@@ -8,12 +8,7 @@ use std::collections::BTreeSet;
 type Model = BTreeSet<Vec<u8>>;
 
 fn small_limits() -> Limits {
-    Limits {
-        set_max_intset_entries: 16,
-        set_max_listpack_entries: 12,
-        set_max_listpack_value: 10,
-        ..Limits::default()
-    }
+    Limits { set_max_intset_entries: 16, set_max_listpack_entries: 12, set_max_listpack_value: 10, ..Limits::default() }
 }
 
 fn members(set: &Set) -> Vec<Vec<u8>> {
@@ -42,10 +37,7 @@ fn check_equal(set: &Set, model: &Model) {
         (None, None) => return,
         (Some(_), Some(_)) => panic!("a set has one form"),
     };
-    assert_eq!(
-        (members(&again), again.encoding()),
-        (members(set), set.encoding())
-    );
+    assert_eq!((members(&again), again.encoding()), (members(set), set.encoding()));
 }
 
 fn member() -> impl Strategy<Value = Vec<u8>> {
@@ -133,23 +125,14 @@ fn forms_change_where_those_of_redis_do() {
 fn packed_bytes_from_outside_are_checked() {
     let limits = small_limits();
     let check = |elems: &[&str], expected: Result<&str, PackedError>| {
-        let listpack = elems
-            .iter()
-            .map(|text| Elem::from(text.as_bytes()))
-            .collect();
+        let listpack = elems.iter().map(|text| Elem::from(text.as_bytes())).collect();
         let set = Set::from_listpack(listpack, &limits);
-        assert_eq!(
-            set.as_ref().map(Set::encoding).map_err(|&error| error),
-            expected
-        );
+        assert_eq!(set.as_ref().map(Set::encoding).map_err(|&error| error), expected);
     };
     check(&["a", "b", "5"], Ok("listpack"));
     check(&["a", "b", "a"], Err(PackedError::Double));
     let many: Vec<String> = (0..13).map(|number| number.to_string()).collect();
-    check(
-        &many.iter().map(String::as_str).collect::<Vec<_>>(),
-        Ok("hashtable"),
-    );
+    check(&many.iter().map(String::as_str).collect::<Vec<_>>(), Ok("hashtable"));
     let mut intset = Intset::new();
     (0..17).for_each(|value| assert!(intset.insert(value)));
     assert_eq!(Set::from_intset(intset, &limits).encoding(), "hashtable");
@@ -169,9 +152,6 @@ fn a_clone_keeps_the_old_members_through_thousands_of_writes() {
         assert!(set.insert(format!("new:{number}").as_bytes(), &limits));
     }
     assert_eq!(members(&snapshot), before);
-    assert!(
-        set.iter()
-            .all(|member| member.to_vec().starts_with(b"new:"))
-    );
+    assert!(set.iter().all(|member| member.to_vec().starts_with(b"new:")));
     assert!(set.memory_usage() > 10_000 * 8);
 }

@@ -94,23 +94,12 @@ impl ZSet {
             return Err(PackedError::Odd);
         }
         check_distinct(&listpack, 2)?;
-        if let Some(pair) = listpack
-            .iter()
-            .skip(1)
-            .step_by(2)
-            .position(|score| score_of(score).is_none())
-        {
-            return Err(PackedError::Score {
-                index: 2 * pair + 1,
-            });
+        if let Some(pair) = listpack.iter().skip(1).step_by(2).position(|score| score_of(score).is_none()) {
+            return Err(PackedError::Score { index: 2 * pair + 1 });
         }
         let over = len / 2 > limits.zset_max_listpack_entries;
         // What Redis writes is in order; anything else is put in order here, as every search relies on it.
-        let listpack = if packed::is_ordered(&listpack) {
-            listpack
-        } else {
-            packed::ordered(&listpack)
-        };
+        let listpack = if packed::is_ordered(&listpack) { listpack } else { packed::ordered(&listpack) };
         let mut zset = ZSet(Form::Packed(listpack));
         if over {
             zset.make_table();
@@ -198,10 +187,7 @@ impl ZSet {
 
     /// Gives a member a score, which is not NaN; the member is added if it is not there.
     pub fn insert(&mut self, member: &[u8], score: f64, limits: &Limits) -> Change {
-        assert!(
-            !score.is_nan(),
-            "the caller refuses a score that is no number"
-        );
+        assert!(!score.is_nan(), "the caller refuses a score that is no number");
         if let Form::Packed(listpack) = &mut self.0 {
             if let Some((found, old)) = packed::find(listpack, member) {
                 if old == score {
@@ -211,9 +197,7 @@ impl ZSet {
                 packed::insert(listpack, member, score);
                 return Change::Updated;
             }
-            if listpack.len() / 2 < limits.zset_max_listpack_entries
-                && member.len() <= limits.zset_max_listpack_value
-            {
+            if listpack.len() / 2 < limits.zset_max_listpack_entries && member.len() <= limits.zset_max_listpack_value {
                 packed::insert(listpack, member, score);
                 return Change::Added;
             }
@@ -277,12 +261,10 @@ impl ZSet {
     /// How many members are in front of the first one for which `before` fails.
     fn partition(&self, mut before: impl FnMut(Elem<'_>, f64) -> bool) -> usize {
         match &self.0 {
-            Form::Packed(listpack) => packed::pairs(listpack)
-                .take_while(|&(member, score)| before(member, score))
-                .count(),
-            Form::Table(table) => {
-                table.partition(|member, score| before(Elem::Bytes(member), score))
+            Form::Packed(listpack) => {
+                packed::pairs(listpack).take_while(|&(member, score)| before(member, score)).count()
             }
+            Form::Table(table) => table.partition(|member, score| before(Elem::Bytes(member), score)),
         }
     }
 
@@ -295,19 +277,13 @@ impl ZSet {
 
     /// The ranks of the members between two bounds; empty if there are none. All scores have to be equal.
     pub fn ranks_by_lex(&self, min: LexBound<'_>, max: LexBound<'_>) -> Range<usize> {
-        let start =
-            self.partition(|member, _| min.is_above(member.as_bytes(&mut [0; I64_TEXT_MAX])));
-        let end =
-            self.partition(|member, _| !max.is_below(member.as_bytes(&mut [0; I64_TEXT_MAX])));
+        let start = self.partition(|member, _| min.is_above(member.as_bytes(&mut [0; I64_TEXT_MAX])));
+        let end = self.partition(|member, _| !max.is_below(member.as_bytes(&mut [0; I64_TEXT_MAX])));
         start..end.max(start)
     }
 
     /// Removes the members at these ranks, as far as there are any, after `take` has seen each; returns how many.
-    pub fn remove_ranks(
-        &mut self,
-        ranks: Range<usize>,
-        mut take: impl FnMut(Elem<'_>, f64),
-    ) -> usize {
+    pub fn remove_ranks(&mut self, ranks: Range<usize>, mut take: impl FnMut(Elem<'_>, f64)) -> usize {
         let end = ranks.end.min(self.len());
         let count = end.saturating_sub(ranks.start);
         if count == 0 {
@@ -315,16 +291,11 @@ impl ZSet {
         }
         match &mut self.0 {
             Form::Packed(listpack) => {
-                packed::pairs(listpack)
-                    .skip(ranks.start)
-                    .take(count)
-                    .for_each(|(member, score)| take(member, score));
+                packed::pairs(listpack).skip(ranks.start).take(count).for_each(|(member, score)| take(member, score));
                 listpack.remove_range(2 * ranks.start, 2 * count);
             }
             Form::Table(table) => {
-                table.remove_ranks(ranks.start, count, |member, score| {
-                    take(Elem::Bytes(member), score)
-                });
+                table.remove_ranks(ranks.start, count, |member, score| take(Elem::Bytes(member), score));
             }
         }
         count
@@ -358,9 +329,7 @@ impl ZSet {
                 packed::pairs(listpack).for_each(|(member, score)| give(member, score));
                 0
             }
-            Form::Table(table) => table.scan(cursor, count, |member, score| {
-                give(Elem::Bytes(member), score)
-            }),
+            Form::Table(table) => table.scan(cursor, count, |member, score| give(Elem::Bytes(member), score)),
         }
     }
 

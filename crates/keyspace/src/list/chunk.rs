@@ -50,18 +50,12 @@ impl Chunk {
     pub(super) fn packed(listpack: Listpack) -> Chunk {
         let len = listpack.len();
         assert!(len > 0, "a chunk has elements");
-        Chunk {
-            len,
-            data: Data::Packed(Arc::new(listpack)),
-        }
+        Chunk { len, data: Data::Packed(Arc::new(listpack)) }
     }
 
     /// A chunk of one element that is too long to share a chunk.
     pub(super) fn plain(bytes: Vec<u8>) -> Chunk {
-        Chunk {
-            len: 1,
-            data: Data::Plain(Arc::new(bytes)),
-        }
+        Chunk { len: 1, data: Data::Plain(Arc::new(bytes)) }
     }
 
     /// A chunk of one element, of the kind that fits its length.
@@ -103,9 +97,7 @@ impl Chunk {
 
     pub(super) fn get(&self, index: usize) -> Elem<'_> {
         match self.as_ref() {
-            ChunkRef::Packed(listpack) => {
-                listpack.get(index).expect("the index is inside the chunk")
-            }
+            ChunkRef::Packed(listpack) => listpack.get(index).expect("the index is inside the chunk"),
             ChunkRef::Plain(bytes) => Elem::Bytes(bytes),
         }
     }
@@ -115,10 +107,7 @@ impl Chunk {
         match &self.data {
             Data::Packed(listpack) => {
                 !limits.is_large_in_list(value.len())
-                    && !limits.exceeds_list_chunk(
-                        listpack.byte_len() + value.len() + ENTRY_OVERHEAD,
-                        self.len + 1,
-                    )
+                    && !limits.exceeds_list_chunk(listpack.byte_len() + value.len() + ENTRY_OVERHEAD, self.len + 1)
             }
             Data::Plain(_) => false,
         }
@@ -174,10 +163,7 @@ impl Chunk {
 
     /// Removes elements; some remain.
     pub(super) fn remove_range(&mut self, index: usize, count: usize) {
-        assert!(
-            count < self.len,
-            "a chunk without elements is removed as a whole"
-        );
+        assert!(count < self.len, "a chunk without elements is removed as a whole");
         self.len -= self.listpack_mut().remove_range(index, count);
     }
 
@@ -187,17 +173,12 @@ impl Chunk {
         let tail = self.listpack_mut().split_off(index);
         let len = self.len - index;
         self.len = index;
-        Chunk {
-            len,
-            data: Data::Packed(Arc::new(tail)),
-        }
+        Chunk { len, data: Data::Packed(Arc::new(tail)) }
     }
 
     /// Adds all elements of `other`, which this chunk allows.
     pub(super) fn append(&mut self, other: &Chunk) {
-        let ChunkRef::Packed(tail) = other.as_ref() else {
-            unreachable!("plain chunks are not joined")
-        };
+        let ChunkRef::Packed(tail) = other.as_ref() else { unreachable!("plain chunks are not joined") };
         self.listpack_mut().append(tail);
         self.len += other.len;
     }
@@ -205,30 +186,20 @@ impl Chunk {
     /// How many elements match.
     pub(super) fn count(&self, needle: Needle<'_>) -> usize {
         match self.as_ref() {
-            ChunkRef::Packed(listpack) => {
-                listpack.iter().filter(|&elem| needle.matches(elem)).count()
-            }
+            ChunkRef::Packed(listpack) => listpack.iter().filter(|&elem| needle.matches(elem)).count(),
             ChunkRef::Plain(bytes) => usize::from(needle.matches(Elem::Bytes(bytes))),
         }
     }
 
     /// Removes the matching elements after the first `skip` of them, at most `take`; some elements remain.
     pub(super) fn remove_matching(&mut self, needle: Needle<'_>, skip: usize, take: usize) {
-        assert!(
-            take < self.len,
-            "a chunk without elements is removed as a whole"
-        );
+        assert!(take < self.len, "a chunk without elements is removed as a whole");
         self.len -= remove_matching(self.listpack_mut(), needle, skip, take);
     }
 }
 
 /// Removes the matching elements after the first `skip` of them, at most `take`; returns how many went.
-pub(super) fn remove_matching(
-    listpack: &mut Listpack,
-    needle: Needle<'_>,
-    skip: usize,
-    take: usize,
-) -> usize {
+pub(super) fn remove_matching(listpack: &mut Listpack, needle: Needle<'_>, skip: usize, take: usize) -> usize {
     let mut seen = 0;
     listpack.retain(|elem| {
         let matches = needle.matches(elem);

@@ -31,31 +31,19 @@ fn part(listpack: &Listpack, index: usize, backwards: bool) -> Current<'_> {
 
 impl<'a> Iter<'a> {
     pub(super) fn short(listpack: &'a Listpack, index: usize, backwards: bool) -> Iter<'a> {
-        Iter {
-            current: part(listpack, index, backwards),
-            chunks: None,
-            backwards,
-        }
+        Iter { current: part(listpack, index, backwards), chunks: None, backwards }
     }
 
     pub(super) fn long(chunks: &'a BTree<Chunk>, index: usize, backwards: bool) -> Iter<'a> {
         let position = index as u64;
-        let (mut chunks, inside) = if backwards {
-            chunks.iter_back_from(position)
-        } else {
-            chunks.iter_from(position)
-        };
+        let (mut chunks, inside) = if backwards { chunks.iter_back_from(position) } else { chunks.iter_from(position) };
         let inside = usize::try_from(inside).expect("it is an index in a chunk");
         let current = match chunks.next().map(Chunk::as_ref) {
             Some(ChunkRef::Packed(listpack)) => part(listpack, inside, backwards),
             Some(ChunkRef::Plain(bytes)) => Current::Plain(Some(bytes)),
             None => Current::Plain(None),
         };
-        Iter {
-            current,
-            chunks: Some(chunks),
-            backwards,
-        }
+        Iter { current, chunks: Some(chunks), backwards }
     }
 }
 

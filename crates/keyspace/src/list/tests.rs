@@ -9,10 +9,7 @@ use std::collections::VecDeque;
 type Model = VecDeque<Vec<u8>>;
 
 fn limits(size: i32) -> Limits {
-    Limits {
-        list_max_listpack_size: size,
-        ..Limits::default()
-    }
+    Limits { list_max_listpack_size: size, ..Limits::default() }
 }
 
 fn texts(list: &List) -> Vec<Vec<u8>> {
@@ -24,10 +21,7 @@ fn check_chunks(list: &List, limits: &Limits) {
     for chunk in list.chunks() {
         total += match chunk {
             ChunkRef::Packed(listpack) => {
-                assert_eq!(
-                    base::listpack::check_listpack(listpack.as_bytes()),
-                    Ok(listpack.len())
-                );
+                assert_eq!(base::listpack::check_listpack(listpack.as_bytes()), Ok(listpack.len()));
                 assert!(!listpack.is_empty());
                 listpack.len()
             }
@@ -46,23 +40,11 @@ fn check_equal(list: &List, model: &Model) {
     assert_eq!(list.is_empty(), model.is_empty());
     assert!(list.iter().map(Elem::to_vec).eq(model.iter().cloned()));
     let last = model.len().wrapping_sub(1);
-    assert!(
-        list.iter_back_from(last)
-            .map(Elem::to_vec)
-            .eq(model.iter().rev().cloned())
-    );
+    assert!(list.iter_back_from(last).map(Elem::to_vec).eq(model.iter().rev().cloned()));
     for index in (0..model.len()).step_by(7) {
         assert!(list.get(index).unwrap().is(&model[index]));
-        assert!(
-            list.iter_from(index)
-                .map(Elem::to_vec)
-                .eq(model.range(index..).cloned())
-        );
-        assert!(
-            list.iter_back_from(index)
-                .map(Elem::to_vec)
-                .eq(model.range(..=index).rev().cloned())
-        );
+        assert!(list.iter_from(index).map(Elem::to_vec).eq(model.range(index..).cloned()));
+        assert!(list.iter_back_from(index).map(Elem::to_vec).eq(model.range(..=index).rev().cloned()));
     }
     assert!(list.get(model.len()).is_none());
 }
@@ -105,9 +87,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn remove_matching(model: &mut Model, count: i64, text: &[u8]) -> usize {
-    let mut found: Vec<usize> = (0..model.len())
-        .filter(|&index| model[index] == text)
-        .collect();
+    let mut found: Vec<usize> = (0..model.len()).filter(|&index| model[index] == text).collect();
     if count < 0 {
         found.reverse();
     }
@@ -139,15 +119,9 @@ fn apply(step: Step, list: &mut List, model: &mut Model, limits: &Limits) {
         Step::Pop(front, count) => {
             for _ in 0..count {
                 let (popped, expected) = if front {
-                    (
-                        list.pop_front(limits, |elem| elem.to_vec()),
-                        model.pop_front(),
-                    )
+                    (list.pop_front(limits, |elem| elem.to_vec()), model.pop_front())
                 } else {
-                    (
-                        list.pop_back(limits, |elem| elem.to_vec()),
-                        model.pop_back(),
-                    )
+                    (list.pop_back(limits, |elem| elem.to_vec()), model.pop_back())
                 };
                 assert_eq!(popped, expected);
             }
@@ -177,10 +151,7 @@ fn apply(step: Step, list: &mut List, model: &mut Model, limits: &Limits) {
             }
         }
         Step::RemoveMatching(count, text) => {
-            assert_eq!(
-                list.remove_matching(count, &text, limits),
-                remove_matching(model, count, &text)
-            );
+            assert_eq!(list.remove_matching(count, &text, limits), remove_matching(model, count, &text));
         }
         Step::RemoveRange(at, count) => {
             let at = at.index(model.len() + 1);
@@ -263,11 +234,7 @@ fn a_clone_keeps_the_old_elements_through_thousands_of_writes() {
         list.push_back(b"new", &limits);
     }
     assert_eq!(texts(&snapshot), before);
-    assert!(
-        texts(&list)
-            .iter()
-            .all(|text| text == b"changed" || text == b"new")
-    );
+    assert!(texts(&list).iter().all(|text| text == b"changed" || text == b"new"));
 }
 
 /// The rules of Redis 7.2 for `OBJECT ENCODING` of lists.
@@ -311,10 +278,7 @@ fn forms_change_where_those_of_redis_do() {
     // Many elements at once make a list long before the first of them is added.
     let mut list = List::new();
     list.reserve(2, 9000, &bytes);
-    assert_eq!(
-        (list.encoding(), list.chunk_count(), list.is_empty()),
-        ("quicklist", 0, true)
-    );
+    assert_eq!((list.encoding(), list.chunk_count(), list.is_empty()), ("quicklist", 0, true));
 }
 
 #[test]
@@ -333,10 +297,7 @@ fn loading_chooses_the_form() {
     assert_eq!(load(&[5]), ("quicklist", 1, 5));
     assert_eq!(load(&[2, 0, 1]), ("quicklist", 2, 3));
     assert_eq!(List::from_listpack(pack(4), &limits).encoding(), "listpack");
-    assert_eq!(
-        List::from_listpack(pack(5), &limits).encoding(),
-        "quicklist"
-    );
+    assert_eq!(List::from_listpack(pack(5), &limits).encoding(), "quicklist");
     let mut plain = List::new();
     plain.push_plain(vec![b'x'; 10_000]);
     plain.loaded(&limits);
@@ -358,11 +319,7 @@ fn inserting_in_the_middle_keeps_chunks_full() {
     list.insert(100, &long, &limits);
     assert!(list.get(100).unwrap().is(&long));
     assert_eq!(list.len(), 417);
-    assert!(
-        list.chunk_count() <= 417 / 4,
-        "{} chunks",
-        list.chunk_count()
-    );
+    assert!(list.chunk_count() <= 417 / 4, "{} chunks", list.chunk_count());
 }
 
 #[test]
@@ -374,10 +331,7 @@ fn memory_follows_the_elements() {
         list.push_back(format!("element:{number:08}").as_bytes(), &limits);
     }
     let full = list.memory_usage();
-    assert!(
-        empty < 64 && full > 1_800_000 && full < 2_500_000,
-        "{empty} {full}"
-    );
+    assert!(empty < 64 && full > 1_800_000 && full < 2_500_000, "{empty} {full}");
 }
 
 #[test]

@@ -25,9 +25,7 @@ pub struct Iter<'a>(Form<'a>);
 impl<'a> Iter<'a> {
     pub(super) fn packed(listpack: &'a Listpack, rank: usize, backwards: bool) -> Iter<'a> {
         // Downwards the walk begins with the score, which is behind its member.
-        let index = rank
-            .checked_mul(2)
-            .and_then(|index| index.checked_add(usize::from(backwards)));
+        let index = rank.checked_mul(2).and_then(|index| index.checked_add(usize::from(backwards)));
         Iter(match index.and_then(|index| listpack.seek(index)) {
             Some(position) if backwards => Form::Downwards(Pairs(listpack.iter_to(position))),
             Some(position) => Form::Upwards(Pairs(listpack.iter_from(position))),
@@ -37,11 +35,7 @@ impl<'a> Iter<'a> {
 
     pub(super) fn ordered(order: &'a BTree<Scored>, rank: usize, backwards: bool) -> Iter<'a> {
         let rank = rank as u64;
-        let (members, _) = if backwards {
-            order.iter_back_from(rank)
-        } else {
-            order.iter_from(rank)
-        };
+        let (members, _) = if backwards { order.iter_back_from(rank) } else { order.iter_from(rank) };
         Iter(Form::Ordered(members))
     }
 }

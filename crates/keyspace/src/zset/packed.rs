@@ -45,19 +45,14 @@ pub(super) fn find(listpack: &Listpack, member: &[u8]) -> Option<(Position, f64)
 
 /// Inserts a member that is not there yet at its place in the order.
 pub(super) fn insert(listpack: &mut Listpack, member: &[u8], score: f64) {
-    let mut at = listpack.first();
-    while let Some(position) = at {
-        let other_score = listpack.next(position).expect("every member has a score");
-        let other = listpack.at(position);
-        let buffer = &mut [0; I64_TEXT_MAX];
-        let other = (
-            stored_score(listpack.at(other_score)),
-            other.as_bytes(buffer),
-        );
-        if compare(other, (score, member)) == Ordering::Greater {
+    let mut rest = pairs(listpack);
+    let mut at = rest.0.front_position();
+    while let Some((other, other_score)) = rest.next() {
+        // The bytes of the members are looked at only where scores are equal.
+        if other_score > score || (other_score == score && other.as_bytes(&mut [0; I64_TEXT_MAX]) > member) {
             break;
         }
-        at = listpack.next(other_score);
+        at = rest.0.front_position();
     }
     let buffer = &mut [0; F64_TEXT_MAX];
     let (member, score) = (Elem::from(member), score_elem(score, buffer));
@@ -76,10 +71,7 @@ pub(super) fn insert(listpack: &mut Listpack, member: &[u8], score: f64) {
 
 fn compare_pairs(left: &(Elem<'_>, f64), right: &(Elem<'_>, f64)) -> Ordering {
     let (left_buffer, right_buffer) = (&mut [0; I64_TEXT_MAX], &mut [0; I64_TEXT_MAX]);
-    compare(
-        (left.1, left.0.as_bytes(left_buffer)),
-        (right.1, right.0.as_bytes(right_buffer)),
-    )
+    compare((left.1, left.0.as_bytes(left_buffer)), (right.1, right.0.as_bytes(right_buffer)))
 }
 
 /// Whether members are in the order of their scores, and of their bytes where scores are equal.

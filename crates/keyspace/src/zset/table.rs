@@ -54,9 +54,7 @@ pub(super) struct Table {
 }
 
 fn score_in(entry: &Entry) -> f64 {
-    entry
-        .score()
-        .expect("the members of a sorted set have scores")
+    entry.score().expect("the members of a sorted set have scores")
 }
 
 impl Table {
@@ -99,10 +97,7 @@ impl Table {
                 assert!(taken.is_some(), "a member is in the trie and in the tree");
                 // With the tree's handle gone, an entry that no snapshot holds is changed in place.
                 drop(taken);
-                let entry = self
-                    .members
-                    .find_mut(hash, member)
-                    .expect("the member was just found");
+                let entry = self.members.find_mut(hash, member).expect("the member was just found");
                 entry.set_score(score);
                 (entry.clone(), Change::Updated)
             }
@@ -112,9 +107,7 @@ impl Table {
                 (entry, Change::Added)
             }
         };
-        let double = self.order.insert_by(Scored { score, entry }, |other| {
-            other.compare(score, member)
-        });
+        let double = self.order.insert_by(Scored { score, entry }, |other| other.compare(score, member));
         assert!(double.is_none(), "a member is in the tree once");
         change
     }
@@ -133,8 +126,7 @@ impl Table {
     }
 
     fn partition_by(&self, before: impl FnMut(&Scored) -> bool) -> usize {
-        usize::try_from(self.order.position_by(before))
-            .expect("a rank is below the number of members")
+        usize::try_from(self.order.position_by(before)).expect("a rank is below the number of members")
     }
 
     /// How many members are in front of the first one for which `before` fails.
@@ -142,17 +134,9 @@ impl Table {
         self.partition_by(|scored| before(scored.entry.key(), scored.score))
     }
 
-    pub(super) fn remove_ranks(
-        &mut self,
-        start: usize,
-        count: usize,
-        mut take: impl FnMut(&[u8], f64),
-    ) {
+    pub(super) fn remove_ranks(&mut self, start: usize, count: usize, mut take: impl FnMut(&[u8], f64)) {
         for _ in 0..count {
-            let scored = self
-                .order
-                .remove_at(start as u64)
-                .expect("the ranks are below the number of members");
+            let scored = self.order.remove_at(start as u64).expect("the ranks are below the number of members");
             let (member, score) = scored.pair();
             let entry = self.members.remove(hash(member), member);
             assert!(entry.is_some(), "a member is in the tree and in the trie");
@@ -161,7 +145,6 @@ impl Table {
     }
 
     pub(super) fn scan(&self, cursor: u64, count: usize, mut give: impl FnMut(&[u8], f64)) -> u64 {
-        self.members
-            .scan(cursor, count, |entry| give(entry.key(), score_in(entry)))
+        self.members.scan(cursor, count, |entry| give(entry.key(), score_in(entry)))
     }
 }

@@ -18,16 +18,12 @@ impl Model {
         };
         self.0.retain(|pair| pair.0 != member);
         self.0.push((member.to_vec(), score));
-        self.0
-            .sort_by(|left, right| table::compare((left.1, &left.0), (right.1, &right.0)));
+        self.0.sort_by(|left, right| table::compare((left.1, &left.0), (right.1, &right.0)));
         change
     }
 
     fn score(&self, member: &[u8]) -> Option<f64> {
-        self.0
-            .iter()
-            .find(|pair| pair.0 == member)
-            .map(|pair| pair.1)
+        self.0.iter().find(|pair| pair.0 == member).map(|pair| pair.1)
     }
 
     fn remove(&mut self, member: &[u8]) -> Option<f64> {
@@ -41,11 +37,7 @@ impl Model {
 }
 
 fn small_limits() -> Limits {
-    Limits {
-        zset_max_listpack_entries: 12,
-        zset_max_listpack_value: 10,
-        ..Limits::default()
-    }
+    Limits { zset_max_listpack_entries: 12, zset_max_listpack_value: 10, ..Limits::default() }
 }
 
 fn owned((member, score): (Elem<'_>, f64)) -> (Vec<u8>, f64) {
@@ -54,39 +46,19 @@ fn owned((member, score): (Elem<'_>, f64)) -> (Vec<u8>, f64) {
 
 fn check_equal(zset: &ZSet, model: &Model) {
     let pairs = &model.0;
-    assert_eq!(
-        (zset.len(), zset.is_empty()),
-        (pairs.len(), pairs.is_empty())
-    );
+    assert_eq!((zset.len(), zset.is_empty()), (pairs.len(), pairs.is_empty()));
     assert!(zset.iter().map(owned).eq(pairs.iter().cloned()));
-    assert!(
-        zset.iter_back_from(pairs.len().wrapping_sub(1))
-            .map(owned)
-            .eq(pairs.iter().rev().cloned())
-    );
+    assert!(zset.iter_back_from(pairs.len().wrapping_sub(1)).map(owned).eq(pairs.iter().rev().cloned()));
     for (rank, (member, score)) in pairs.iter().enumerate() {
-        assert_eq!(
-            (zset.rank(member), zset.score(member)),
-            (Some(rank), Some(*score))
-        );
+        assert_eq!((zset.rank(member), zset.score(member)), (Some(rank), Some(*score)));
         assert_eq!(zset.get(rank).map(owned).as_ref(), Some(&pairs[rank]));
-        assert!(
-            zset.iter_from(rank)
-                .map(owned)
-                .eq(pairs[rank..].iter().cloned())
-        );
-        assert!(
-            zset.iter_back_from(rank)
-                .map(owned)
-                .eq(pairs[..=rank].iter().rev().cloned())
-        );
+        assert!(zset.iter_from(rank).map(owned).eq(pairs[rank..].iter().cloned()));
+        assert!(zset.iter_back_from(rank).map(owned).eq(pairs[..=rank].iter().rev().cloned()));
     }
     assert!(zset.get(pairs.len()).is_none() && zset.rank(b"absent").is_none());
     let (mut cursor, mut scanned) = (0, Vec::new());
     loop {
-        cursor = zset.scan(cursor, 5, |member, score| {
-            scanned.push((member.to_vec(), score))
-        });
+        cursor = zset.scan(cursor, 5, |member, score| scanned.push((member.to_vec(), score)));
         if cursor == 0 {
             break;
         }
@@ -117,22 +89,15 @@ fn score() -> impl Strategy<Value = f64> {
 }
 
 fn lex_bounds(member: &[u8]) -> [LexBound<'_>; 4] {
-    [
-        LexBound::Min,
-        LexBound::Included(member),
-        LexBound::Excluded(member),
-        LexBound::Max,
-    ]
+    [LexBound::Min, LexBound::Included(member), LexBound::Excluded(member), LexBound::Max]
 }
 
 fn score_bound() -> impl Strategy<Value = ScoreBound> {
-    (score(), any::<bool>()).prop_map(|(score, included)| {
-        if included {
-            ScoreBound::Included(score)
-        } else {
-            ScoreBound::Excluded(score)
-        }
-    })
+    (score(), any::<bool>()).prop_map(
+        |(score, included)| {
+            if included { ScoreBound::Included(score) } else { ScoreBound::Excluded(score) }
+        },
+    )
 }
 
 proptest! {
@@ -221,28 +186,12 @@ proptest! {
 /// Made with Redis 7.0.15: `ZADD z 1.5 a -inf b 3 c 1e20 d 3 10`, then the listpack inside `DUMP`.
 #[test]
 fn packed_bytes_are_those_of_redis() {
-    let expected =
-        "2b0000000a00816202842d696e660581610283312e35040a01030181630203018164028531652b323006ff";
+    let expected = "2b0000000a00816202842d696e660581610283312e35040a01030181630203018164028531652b323006ff";
     let mut zset = ZSet::new();
-    for (score, member) in [
-        (1.5, "a"),
-        (f64::NEG_INFINITY, "b"),
-        (3.0, "c"),
-        (1e20, "d"),
-        (3.0, "10"),
-    ] {
-        assert_eq!(
-            zset.insert(member.as_bytes(), score, &Limits::default()),
-            Change::Added
-        );
+    for (score, member) in [(1.5, "a"), (f64::NEG_INFINITY, "b"), (3.0, "c"), (1e20, "d"), (3.0, "10")] {
+        assert_eq!(zset.insert(member.as_bytes(), score, &Limits::default()), Change::Added);
     }
-    let bytes: String = zset
-        .as_listpack()
-        .unwrap()
-        .as_bytes()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let bytes: String = zset.as_listpack().unwrap().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(bytes, expected);
 }
 
@@ -282,38 +231,17 @@ fn forms_change_where_those_of_redis_do() {
 #[test]
 fn packed_bytes_from_outside_are_checked() {
     let limits = small_limits();
-    let load = |elems: &[&str]| {
-        ZSet::from_listpack(
-            elems
-                .iter()
-                .map(|text| Elem::from(text.as_bytes()))
-                .collect(),
-            &limits,
-        )
-    };
+    let load =
+        |elems: &[&str]| ZSet::from_listpack(elems.iter().map(|text| Elem::from(text.as_bytes())).collect(), &limits);
     assert_eq!(load(&["a", "1", "b"]).err(), Some(PackedError::Odd));
     assert_eq!(load(&["a", "1", "a", "2"]).err(), Some(PackedError::Double));
-    assert_eq!(
-        load(&["a", "1", "b", "x"]).err(),
-        Some(PackedError::Score { index: 3 })
-    );
-    assert_eq!(
-        load(&["a", "nan"]).err(),
-        Some(PackedError::Score { index: 1 })
-    );
+    assert_eq!(load(&["a", "1", "b", "x"]).err(), Some(PackedError::Score { index: 3 }));
+    assert_eq!(load(&["a", "nan"]).err(), Some(PackedError::Score { index: 1 }));
     let unordered = load(&["c", "3", "b", "-inf", "d", "3", "a", "1.5"]).unwrap();
-    let members: Vec<_> = unordered
-        .iter()
-        .map(|(member, _)| member.to_vec())
-        .collect();
+    let members: Vec<_> = unordered.iter().map(|(member, _)| member.to_vec()).collect();
     assert_eq!(members, [b"b", b"a", b"c", b"d"]);
     let many: Vec<String> = (0..26).map(|number| number.to_string()).collect();
-    assert_eq!(
-        load(&many.iter().map(String::as_str).collect::<Vec<_>>())
-            .unwrap()
-            .encoding(),
-        "skiplist"
-    );
+    assert_eq!(load(&many.iter().map(String::as_str).collect::<Vec<_>>()).unwrap().encoding(), "skiplist");
 }
 
 #[test]
@@ -321,11 +249,7 @@ fn a_clone_keeps_the_old_scores_through_thousands_of_writes() {
     let limits = Limits::default();
     let mut zset = ZSet::new();
     for number in 0..10_000u32 {
-        zset.insert(
-            format!("member:{number}").as_bytes(),
-            f64::from(number % 100),
-            &limits,
-        );
+        zset.insert(format!("member:{number}").as_bytes(), f64::from(number % 100), &limits);
     }
     let before: Vec<_> = zset.iter().map(owned).collect();
     let snapshot = zset.clone();
@@ -334,10 +258,7 @@ fn a_clone_keeps_the_old_scores_through_thousands_of_writes() {
         if number % 3 == 0 {
             assert!(zset.remove(member.as_bytes()).is_some());
         } else {
-            assert_eq!(
-                zset.insert(member.as_bytes(), f64::from(number) + 0.5, &limits),
-                Change::Updated
-            );
+            assert_eq!(zset.insert(member.as_bytes(), f64::from(number) + 0.5, &limits), Change::Updated);
         }
     }
     assert!(snapshot.iter().map(owned).eq(before));
@@ -345,9 +266,7 @@ fn a_clone_keeps_the_old_scores_through_thousands_of_writes() {
     assert_eq!(zset.score(b"member:250"), Some(250.5));
     assert_eq!(zset.rank(b"member:1"), Some(0));
     assert!(
-        zset.iter()
-            .map(|(_, score)| score)
-            .is_sorted_by(|left, right| left.partial_cmp(right) == Some(Ordering::Less))
+        zset.iter().map(|(_, score)| score).is_sorted_by(|left, right| left.partial_cmp(right) == Some(Ordering::Less))
     );
     assert!(zset.memory_usage() > 6_666 * 32);
 }
@@ -358,14 +277,8 @@ fn random_members_reach_all() {
     for number in 0..200u32 {
         zset.insert(number.to_string().as_bytes(), 1.0, &Limits::default());
     }
-    let seen: std::collections::BTreeSet<Vec<u8>> = (0..200u64)
-        .map(|part| {
-            zset.random(|| part * (u64::MAX / 200) + 1000)
-                .unwrap()
-                .0
-                .to_vec()
-        })
-        .collect();
+    let seen: std::collections::BTreeSet<Vec<u8>> =
+        (0..200u64).map(|part| zset.random(|| part * (u64::MAX / 200) + 1000).unwrap().0.to_vec()).collect();
     assert_eq!(seen.len(), 200);
     assert!(ZSet::new().random(|| 7).is_none());
 }
