@@ -11,9 +11,15 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::table::Run;
 
+mod dump;
+mod expire;
+mod keys;
 pub mod options;
 mod outside;
 mod pubsub;
+mod scan;
+mod sort;
+mod sorted_sets;
 mod strings;
 mod transactions;
 
@@ -21,7 +27,18 @@ mod transactions;
 pub type Family = &'static [(&'static str, Run)];
 
 /// All families.
-pub static FAMILIES: &[Family] = &[outside::COMMANDS, pubsub::COMMANDS, strings::COMMANDS, transactions::COMMANDS];
+pub static FAMILIES: &[Family] = &[
+    dump::COMMANDS,
+    expire::COMMANDS,
+    keys::COMMANDS,
+    outside::COMMANDS,
+    pubsub::COMMANDS,
+    scan::COMMANDS,
+    sort::COMMANDS,
+    sorted_sets::COMMANDS,
+    strings::COMMANDS,
+    transactions::COMMANDS,
+];
 
 /// Replies with the help of a container command: each subcommand's form and what it does.
 fn help(e: &mut Engine, container: &str, lines: &[(&str, &str)]) -> Result {
