@@ -208,8 +208,10 @@ impl<K: Sink> Writer<K> {
         self.begin(meta, kind::LIST_QUICKLIST_2, nodes)
     }
 
-    /// A node of the list: a listpack.
+    /// A node of the list: a listpack of less than 65535 elements, since Redis counts those of a node with 16 bits and would
+    /// lose the others. That is asserted.
     pub fn list_packed_node(&mut self, listpack: &[u8]) -> Result {
+        assert!(listpack.get(4..6) != Some(&[0xff, 0xff]), "a list's node has less than 65535 elements");
         self.part();
         self.put(&[2])?;
         self.text(listpack)
