@@ -209,9 +209,11 @@ impl<K: Sink> Writer<K> {
     }
 
     /// A node of the list: a listpack of less than 65535 elements, since Redis counts those of a node with 16 bits and would
-    /// lose the others. That is asserted.
+    /// lose the others; a longer one is an error.
     pub fn list_packed_node(&mut self, listpack: &[u8]) -> Result {
-        assert!(listpack.get(4..6) != Some(&[0xff, 0xff]), "a list's node has less than 65535 elements");
+        if listpack.get(4..6) == Some(&[0xff, 0xff]) {
+            return Err(SinkError::new("a node of a list has more than 65534 elements"));
+        }
         self.part();
         self.put(&[2])?;
         self.text(listpack)

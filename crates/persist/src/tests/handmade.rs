@@ -11,6 +11,8 @@ use crate::error::Fault;
 use crate::format::{kind, opcode};
 use crate::fuzz::{Contents, Entry, Value, listpack};
 use crate::reader::{Options, Reader};
+use crate::visitor::KeyMeta;
+use crate::writer::{Writer, WriterOptions};
 
 /// A string in its plain form.
 fn text(bytes: &[u8]) -> Vec<u8> {
@@ -304,6 +306,19 @@ fn containers_without_elements_are_reported() {
         let (_, contents) = read(&file("REDIS0011", number, value)).unwrap();
         assert_eq!((contents.entries.len(), contents.empty), (0, owned(&[b"k"])), "type {number}");
     }
+}
+
+#[test]
+fn long_chunks_of_lists_are_split_and_cannot_be_written() {
+    let texts: Vec<Vec<u8>> = (0..70_000).map(|number: u32| number.to_string().into_bytes()).collect();
+    let pack = listpack(texts.iter().map(Vec::as_slice));
+    let mut writer = Writer::new(Vec::new(), WriterOptions::default()).unwrap();
+    writer.list_begin(&KeyMeta::default(), 1).unwrap();
+    let error = writer.list_packed_node(pack.as_bytes()).unwrap_err();
+    assert_eq!(error.to_string(), "a node of a list has more than 65534 elements");
+    let node = [b"\x01\x02", &text(pack.as_bytes())[..]].concat();
+    // The model refuses chunks of more than 32768 elements.
+    check("REDIS0010", kind::LIST_QUICKLIST_2, &node, Value::List(texts));
 }
 
 #[test]
