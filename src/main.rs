@@ -1,2 +1,49 @@
-//! Rekindle, one binary: see the README.
-fn main() {}
+//! Rekindle, one binary: the server, and (by subcommand or by the name it is started by) its tools.
+
+mod server;
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+const USAGE: &str = "Usage: rekindle COMMAND [options]
+
+Commands:
+  server        run a server (redis-server's options and files)
+
+A link to this program named redis-server, valkey-server or rekindle-server acts as the command after the dash.
+Try: rekindle COMMAND --help
+";
+
+fn main() -> ExitCode {
+    let mut args: Vec<String> = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
+    let called = args.first().map_or(String::new(), |a| a.rsplit('/').next().unwrap_or("").to_owned());
+    let command = ["redis-", "valkey-", "rekindle-"].iter().find_map(|prefix| called.strip_prefix(prefix)).map(str::to_owned);
+    let command = match command {
+        Some(command) => {
+            args.remove(0);
+            command
+        }
+        None if args.len() > 1 => {
+            let command = args.remove(1);
+            args.remove(0);
+            command
+        }
+        None => {
+            print!("{USAGE}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match command.as_str() {
+        "server" => server::main(&args),
+        "-h" | "--help" | "help" => {
+            print!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        other => {
+            eprintln!("rekindle: '{other}' is not a command\n\n{USAGE}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -150,12 +150,13 @@ impl Server {
         let Some(key) = conn.client else { return };
         let Some(client) = self.engine.clients.get_mut(key) else { return };
         client.traffic.received_bytes += len as u64;
+        self.engine.stats.reads += 1;
         match conn.peer {
             Peer::Client => self.engine.stats.net_in += len as u64,
             Peer::Replica => self.engine.stats.net_in += len as u64,
             Peer::Primary => {
                 self.engine.stats.repl_in += len as u64;
-                self.outside.link_heard(self.engine.store.now_ms, len as u64);
+                self.outside.link.heard_ms = self.engine.store.now_ms;
             }
         }
         if conn.in_batch {
@@ -491,6 +492,7 @@ impl Server {
             client.traffic.sent_bytes += len as u64;
             client.traffic.sending_bytes = len;
             self.engine.stats.net_out += len as u64;
+            self.engine.stats.writes += 1;
             conn.sending = true;
             conn.sending_bytes = len;
             match self.net.send(id, buf) {
@@ -504,7 +506,7 @@ impl Server {
     }
 
     /// The kernel has taken a buffer: it is kept for the next send.
-    fn sent_now(&mut self, id: ConnId, buf: Vec<u8>) {
+    pub fn sent_now(&mut self, id: ConnId, buf: Vec<u8>) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         conn.sending = false;
         conn.sending_bytes = 0;

@@ -128,7 +128,7 @@ impl Server {
         self.drop_link();
         if was_primary {
             let error = engine::error::Error::fixed("UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)");
-            for key in self.engine.blocking.blocked_clients() {
+            for key in self.engine.blocked_clients() {
                 self.engine.unblock_with(key, Some(&error));
             }
             // Our own data may be a prefix of the new primary's: it is asked for what follows.

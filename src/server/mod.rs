@@ -30,8 +30,7 @@ use std::sync::mpsc::{Receiver, Sender};
 
 pub use startup::main;
 
-/// The version of Redis that we report and behave as.
-pub const REDIS_VERSION: &str = "7.2.4";
+pub use engine::REDIS_VERSION;
 
 /// The server.
 pub struct Server {

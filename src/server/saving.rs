@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Saving, as `INFO persistence` and `stop-writes-on-bgsave-error` see it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Saving {
     /// Since when a save is under way, Unix milliseconds.
     pub running_since_ms: Option<i64>,
@@ -33,6 +33,10 @@ pub struct Saving {
     pub dirty_at_start: u64,
     /// Saves so far.
     pub saves: u64,
+    /// Memory in use when the server was ready to start, bytes.
+    pub startup_memory: usize,
+    /// How many values wait to be freed elsewhere, and how many were.
+    pub freed: Option<super::freer::Counts>,
 }
 
 impl Saving {

@@ -204,6 +204,7 @@ impl Engine {
         self.out = std::mem::take(&mut client.out);
         self.store.db = client.db;
         self.store.from_primary = client.flags.any(ClientFlags::PRIMARY);
+        self.store.no_touch = client.flags.any(ClientFlags::NO_TOUCH);
     }
 
     /// The running client's requests are done for now; its replies go back to it.

@@ -32,7 +32,4 @@ pub enum HostCommand {
 pub trait Host {
     /// Carries out a command whose arity has been checked; the reply goes to `engine.out`.
     fn command(&mut self, command: HostCommand, engine: &mut Engine, args: &Args) -> Result;
-
-    /// A monotonic clock, microseconds since some start; for durations only.
-    fn monotonic_us(&self) -> u64;
 }

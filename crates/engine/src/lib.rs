@@ -21,3 +21,6 @@ pub mod spec;
 pub mod stats;
 pub mod store;
 pub mod table;
+
+/// The version of Redis that we report and behave as.
+pub const REDIS_VERSION: &str = "7.2.4";

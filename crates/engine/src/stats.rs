@@ -21,6 +21,23 @@ pub struct CommandStats {
     pub histogram: Option<Box<[u64; BUCKETS]>>,
 }
 
+impl CommandStats {
+    /// The duration, nanoseconds, that `percent` of the calls did not exceed.
+    pub fn percentile_ns(&self, percent: f64) -> u64 {
+        let Some(histogram) = &self.histogram else { return 0 };
+        let total: u64 = histogram.iter().sum();
+        let wanted = (total as f64 * percent / 100.0).ceil() as u64;
+        let mut seen = 0;
+        for (bucket, count) in histogram.iter().enumerate() {
+            seen += count;
+            if seen >= wanted.max(1) {
+                return bucket_end(bucket);
+            }
+        }
+        0
+    }
+}
+
 /// Buckets of a latency histogram: four to each doubling, from 1 ns to 17 s.
 pub const BUCKETS: usize = 35 * 4;
 
@@ -97,6 +114,10 @@ pub struct Stats {
     pub repl_in: u64,
     /// See [`Stats::repl_in`].
     pub repl_out: u64,
+    /// Buffers received from clients and sent to them.
+    pub reads: u64,
+    /// See [`Stats::reads`].
+    pub writes: u64,
     /// Clients closed because they left too much unread.
     pub output_limit_closes: u64,
     /// Clients closed because they sent too long a request.

@@ -245,7 +245,7 @@ impl Visitor for Contents {
     }
 
     fn list_chunk(&mut self, items: Listpack) -> Visit {
-        assert!(!items.is_empty(), "chunks have elements");
+        assert!((1..=1 << 15).contains(&items.len()), "chunks have elements, and not too many");
         texts(&items).into_iter().try_for_each(|item| self.list_plain(item))
     }
 

@@ -24,3 +24,8 @@ pub mod writer;
 pub use error::{SinkError, SourceError};
 pub use source::Source;
 pub use writer::Sink;
+
+#[cfg(test)]
+extern crate std;
+#[cfg(test)]
+mod tests;

@@ -31,6 +31,9 @@ use crate::reader::{BUFFER_LEN, Options, Source};
 use crate::source::Input;
 use crate::visitor::{KeyMeta, Kind, Visit, Visitor};
 
+/// The most elements of a list that are handed over at once. Redis counts the elements of a node with 16 bits.
+const CHUNK_LEN_MAX: usize = 1 << 15;
+
 type Result<T> = core::result::Result<T, Box<RdbError>>;
 
 /// What stands where a string begins.
@@ -318,7 +321,7 @@ impl<S: Source> Decoder<S> {
                     return self.visited(visitor.empty_key(meta));
                 }
                 self.visited(visitor.begin(meta, Kind::List, 1))?;
-                self.visited(visitor.list_chunk(items))?;
+                self.list_chunk(items, visitor)?;
                 self.visited(visitor.end())
             }
             kind::SET_INTSET => {
@@ -447,6 +450,16 @@ impl<S: Source> Decoder<S> {
         })
     }
 
+    /// Hands over the elements of a list in chunks that can be written again.
+    fn list_chunk(&self, mut items: Listpack, visitor: &mut impl Visitor) -> Result<()> {
+        while items.len() > CHUNK_LEN_MAX {
+            let rest = items.split_off(CHUNK_LEN_MAX);
+            self.visited(visitor.list_chunk(items))?;
+            items = rest;
+        }
+        self.visited(visitor.list_chunk(items))
+    }
+
     fn quicklist(&mut self, number: u8, meta: &KeyMeta<'_>, visitor: &mut impl Visitor) -> Result<()> {
         let len = self.len("the number of chunks")?;
         let mut begun = false;
@@ -470,10 +483,10 @@ impl<S: Source> Decoder<S> {
                 self.visited(visitor.begin(meta, Kind::List, len))?;
                 begun = true;
             }
-            self.visited(match chunk {
-                Ok(items) => visitor.list_chunk(items),
-                Err(item) => visitor.list_plain(item),
-            })?;
+            match chunk {
+                Ok(items) => self.list_chunk(items, visitor)?,
+                Err(item) => self.visited(visitor.list_plain(item))?,
+            }
         }
         self.visited(if begun { visitor.end() } else { visitor.empty_key(meta) })
     }

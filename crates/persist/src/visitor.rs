@@ -103,7 +103,7 @@ pub trait Visitor {
     /// The list's next element.
     fn list_item(&mut self, item: &[u8]) -> Visit;
 
-    /// The list's next elements, at least one.
+    /// The list's next elements, at least one and at most 32768.
     fn list_chunk(&mut self, items: Listpack) -> Visit;
 
     /// The list's next element, which is big or was stored by itself.

@@ -208,8 +208,12 @@ impl<K: Sink> Writer<K> {
         self.begin(meta, kind::LIST_QUICKLIST_2, nodes)
     }
 
-    /// A node of the list: a listpack.
+    /// A node of the list: a listpack of less than 65535 elements, since Redis counts those of a node with 16 bits and would
+    /// lose the others; a longer one is an error.
     pub fn list_packed_node(&mut self, listpack: &[u8]) -> Result {
+        if listpack.get(4..6) == Some(&[0xff, 0xff]) {
+            return Err(SinkError::new("a node of a list has more than 65534 elements"));
+        }
         self.part();
         self.put(&[2])?;
         self.text(listpack)

@@ -215,8 +215,8 @@ fn memory(o: &mut Outside, e: &mut Engine, text: &mut String) {
         "mem_aof_buffer": 0,
         "mem_allocator": "jemalloc",
         "active_defrag_running": 0,
-        "lazyfree_pending_objects": o.saving.freer_pending.as_ref().map_or(0, |f| f()),
-        "lazyfreed_objects": o.saving.freer_freed.as_ref().map_or(0, |f| f()),
+        "lazyfree_pending_objects": o.saving.freed.as_ref().map_or(0, |c| c.pending()),
+        "lazyfreed_objects": o.saving.freed.as_ref().map_or(0, |c| c.freed()),
     );
 }
 

@@ -10,7 +10,7 @@ use crate::notify::Classes;
 use crate::store::KeyKind;
 use crate::table::Run;
 use base::glob::glob_matches;
-use keyspace::{Entry, ValueRef};
+use keyspace::Entry;
 use resp::{Args, Out};
 
 /// The handlers of this family.
@@ -257,23 +257,8 @@ fn flushall(e: &mut Engine, a: &Args) -> Result {
     flush(e, a, all)
 }
 
-/// The longest string that Redis keeps in one piece with its header, in bytes.
-const EMBEDDED_MAX: usize = 44;
-
-fn encoding(entry: &Entry) -> &'static str {
-    match entry.value() {
-        ValueRef::Int(_) => "int",
-        ValueRef::List(list) => list.encoding(),
-        ValueRef::Set(set) => set.encoding(),
-        ValueRef::ZSet(zset) => zset.encoding(),
-        ValueRef::Hash(hash) => hash.encoding(),
-        ValueRef::Bytes(bytes) if bytes.len() > EMBEDDED_MAX => "raw",
-        ValueRef::Bytes(_) | ValueRef::None | ValueRef::Score(_) => "embstr",
-    }
-}
-
 fn object_encoding(e: &mut Engine, a: &Args) -> Result {
-    match e.store.peek(&a[2]).map(encoding) {
+    match e.store.peek(&a[2]).map(super::encoding_of) {
         Some(name) => e.out.bulk(name.as_bytes()),
         None => e.out.null(),
     }

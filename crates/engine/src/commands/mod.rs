@@ -11,6 +11,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::table::Run;
 
+pub mod connection;
 mod dump;
 mod expire;
 mod keys;
@@ -28,6 +29,7 @@ pub type Family = &'static [(&'static str, Run)];
 
 /// All families.
 pub static FAMILIES: &[Family] = &[
+    connection::COMMANDS,
     dump::COMMANDS,
     expire::COMMANDS,
     keys::COMMANDS,
@@ -39,6 +41,23 @@ pub static FAMILIES: &[Family] = &[
     strings::COMMANDS,
     transactions::COMMANDS,
 ];
+
+/// The encoding of an entry's value, as `OBJECT ENCODING` names it.
+pub fn encoding_of(entry: &keyspace::Entry) -> &'static str {
+    use keyspace::ValueRef::*;
+    /// The longest string that Redis embeds in its object.
+    const EMBEDDED_MAX: usize = 44;
+    match entry.value() {
+        Int(_) | Score(_) => "int",
+        None => "embstr",
+        Bytes(bytes) if bytes.len() <= EMBEDDED_MAX => "embstr",
+        Bytes(_) => "raw",
+        List(list) => list.encoding(),
+        Set(set) => set.encoding(),
+        ZSet(zset) => zset.encoding(),
+        Hash(hash) => hash.encoding(),
+    }
+}
 
 /// Replies with the help of a container command: each subcommand's form and what it does.
 fn help(e: &mut Engine, container: &str, lines: &[(&str, &str)]) -> Result {

@@ -1,0 +1,476 @@
+//! The start: settings from file and command line, sockets, the first lines of the log.
+
+use super::conns::{Conns, Peer};
+use super::freer::Freer;
+use super::log::{self, log};
+use super::notes::Note;
+use super::outside::{Facts, Outside};
+use super::{Listening, REDIS_VERSION, Server, clock, fill_random};
+use engine::config::values::IoBackend;
+use engine::config::{self, Config};
+use engine::engine::Engine;
+use net::{Choice, ConnId, ListenerId, Net};
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::mpsc::channel;
+
+const USAGE: &str = "Usage: rekindle server [/path/to/rekindle.conf] [options] [-]
+       rekindle server - (read config from stdin)
+       rekindle server -v or --version
+       rekindle server -h or --help
+
+Examples:
+       rekindle server (run the server with default conf)
+       rekindle server /etc/redis/6379.conf
+       rekindle server --port 7777
+       rekindle server --port 7777 --replicaof 127.0.0.1 8888
+       rekindle server /etc/redis.conf --loglevel verbose -
+";
+
+/// Runs the server with these arguments (the program's name left out).
+pub fn main(args: &[String]) -> ExitCode {
+    if let Some(first) = args.first() {
+        match first.as_str() {
+            "-v" | "--version" => {
+                println!(
+                    "Redis server v={REDIS_VERSION} sha=00000000:0 malloc=jemalloc bits=64 build=rekindle-{}",
+                    env!("CARGO_PKG_VERSION")
+                );
+                return ExitCode::SUCCESS;
+            }
+            "-h" | "--help" => {
+                print!("{USAGE}");
+                return ExitCode::SUCCESS;
+            }
+            _ => {}
+        }
+    }
+    let config = match read_settings(args) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("\n*** FATAL CONFIG FILE ERROR (Redis {REDIS_VERSION}) ***\n{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match start(config) {
+        Ok(mut server) => server.run(),
+        Err(error) => {
+            log!(Warning, "{error}");
+            if !error.is_empty() {
+                eprintln!("{error}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The settings from a file, standard input and options, later ones winning.
+fn read_settings(args: &[String]) -> Result<Config, String> {
+    let mut config = Config::default();
+    let mut args = args;
+    if let Some(path) = args.first().filter(|a| !a.starts_with('-') || *a == "-") {
+        if path != "-" {
+            args = &args[1..];
+            let text = fs::read(path).map_err(|e| format!("Fatal error, can't open config file '{path}': {e}"))?;
+            config.load(&text, &mut include).map_err(|e| e.to_string())?;
+            let absolute = fs::canonicalize(path).map_or_else(|_| path.clone(), |p| p.display().to_string());
+            config.file = Some(absolute);
+        }
+    }
+    let mut text = String::new();
+    let mut rest = args.iter().peekable();
+    while let Some(arg) = rest.next() {
+        if arg == "-" && rest.peek().is_none() {
+            let mut input = String::new();
+            io::stdin().read_to_string(&mut input).map_err(|e| format!("Can't read the configuration from standard input: {e}"))?;
+            text.push_str(&input);
+            continue;
+        }
+        let Some(name) = arg.strip_prefix("--") else {
+            return Err(format!("'{arg}' is neither an option (--name value) nor, in the first place, a file"));
+        };
+        if name == "sentinel" {
+            return Err("Sentinel mode is not supported yet".into());
+        }
+        // A value may stand in the same argument: "--port 7000".
+        text.push('\n');
+        let (name, inline) = name.split_once(' ').map_or((name, None), |(n, v)| (n, Some(v)));
+        text.push_str(name);
+        if let Some(value) = inline {
+            text.push(' ');
+            text.push_str(value);
+        }
+        let many = config::find(name.as_bytes()).is_some_and(|o| o.takes_many());
+        let mut values = 0;
+        while let Some(value) = rest.peek() {
+            let is_option = value.starts_with("--") && value.len() > 2 && config::find(&value.as_bytes()[2..]).is_some();
+            if is_option || (value.as_str() == "-" && values > 0) {
+                break;
+            }
+            let value = rest.next().expect("just peeked at");
+            text.push(' ');
+            if many {
+                // Several words may stand in one argument: --replicaof "host port", --save "60 1".
+                text.push_str(if value.is_empty() { "\"\"" } else { value });
+            } else {
+                text.push_str(&base::text::quoted(value.as_bytes()));
+            }
+            values += 1;
+        }
+    }
+    config.load(text.as_bytes(), &mut include).map_err(|e| format!("In the command line's options. {e}"))?;
+    if let Some((host, _)) = &config.replicaof.0 {
+        if host.is_empty() {
+            return Err("replicaof needs a host and a port, such as: replicaof 192.0.2.1 6379".into());
+        }
+    }
+    Ok(config)
+}
+
+/// Reads included files; the last part of a name may hold wildcards.
+fn include(pattern: &str) -> Result<Vec<u8>, String> {
+    let path = Path::new(pattern);
+    let name = path.file_name().map_or(String::new(), |n| n.to_string_lossy().into_owned());
+    if !name.contains(['*', '?', '[']) {
+        return fs::read(path).map_err(|e| format!("Fatal error, can't open config file '{pattern}': {e}"));
+    }
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut files: Vec<_> = fs::read_dir(folder)
+        .map_err(|e| format!("{}: {e}", folder.display()))?
+        .flatten()
+        .filter(|f| base::glob::glob_matches(name.as_bytes(), f.file_name().as_encoded_bytes(), false))
+        .map(|f| f.path())
+        .collect();
+    files.sort();
+    let mut text = Vec::new();
+    for file in files {
+        text.extend(fs::read(&file).map_err(|e| format!("{}: {e}", file.display()))?);
+        text.push(b'\n');
+    }
+    Ok(text)
+}
+
+/// Writes a file whole or not at all, and on disk when this returns.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+    let mut file = fs::File::create(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    if let Ok(metadata) = fs::metadata(path) {
+        fs::set_permissions(&temporary, metadata.permissions())?;
+    }
+    fs::rename(&temporary, path)?;
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::File::open(folder)?.sync_all()
+}
+
+/// Whether a client's address is this machine's loopback or a Unix socket.
+pub fn is_local(addr: &str) -> bool {
+    let Some((ip, port)) = addr.rsplit_once(':') else { return false };
+    let ip = ip.trim_start_matches('[').trim_end_matches(']');
+    ip.parse::<IpAddr>().map_or(port == "0", |ip| ip.is_loopback())
+}
+
+fn start(config: Config) -> Result<Server, String> {
+    log::set_level(config.loglevel);
+    let logfile = config.logfile.get();
+    if !logfile.is_empty() {
+        fs::OpenOptions::new().create(true).append(true).open(logfile).map_err(|e| format!("Can't open the log file: {logfile}: {e}"))?;
+        let absolute = fs::canonicalize(logfile).map_or_else(|_| logfile.to_owned(), |p| p.display().to_string());
+        log::set_file(&absolute);
+    }
+    std::env::set_current_dir(config.dir.get()).map_err(|e| format!("Can't chdir to '{}': {e}. Choose a folder that exists with the option `dir`.", config.dir.get()))?;
+    if config.daemonize {
+        daemonize::Daemonize::new()
+            .working_directory(std::env::current_dir().map_err(|e| e.to_string())?)
+            .umask(0o022)
+            .start()
+            .map_err(|e| format!("Can't go into the background: {e}"))?;
+    }
+    let pidfile = config.pidfile.get().to_owned();
+    let pidfile = if pidfile.is_empty() && config.daemonize { "/var/run/redis.pid".to_owned() } else { pidfile };
+    if !pidfile.is_empty() {
+        if let Err(error) = fs::write(&pidfile, format!("{}\n", std::process::id())) {
+            log!(Warning, "Failed to write PID file {pidfile}: {error}");
+        }
+    }
+    log!(Warning, "oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo");
+    log!(Warning, "Redis version={REDIS_VERSION}, bits=64, commit=00000000, modified=0, pid={}, just started", std::process::id());
+    log!(Warning, "Rekindle version={}", env!("CARGO_PKG_VERSION"));
+    match &config.file {
+        Some(_) => log!(Warning, "Configuration loaded"),
+        None => log!(Warning, "Warning: no config file specified, using the default config. In order to specify a config file use rekindle server /path/to/rekindle.conf"),
+    }
+    let wanted = config.maxclients.get() as u64 + 64;
+    let granted = net::raise_nofile(wanted);
+    let mut config = config;
+    if granted < wanted {
+        let clients = (granted as i64 - 64).max(1);
+        log!(Warning, "Only {granted} files may be open: maxclients is lowered to {clients}. Raise the limit (ulimit -n {wanted}) to serve more.");
+        config.maxclients.0 = clients;
+    }
+    let choice = match config.io_backend {
+        IoBackend::Auto => Choice::Auto,
+        IoBackend::IoUring => Choice::IoUring,
+        IoBackend::Epoll => Choice::Epoll,
+    };
+    let (net, fallback) = Net::new(choice, net::Limits::default()).map_err(|e| e.to_string())?;
+    if let Some(why) = fallback {
+        log!(Notice, "{why}");
+    }
+    log!(Notice, "I/O backend: {}", net.backend());
+
+    let mut seeds = [0u8; 40];
+    fill_random(&mut seeds);
+    let word = |i: usize| u64::from_le_bytes(seeds[8 * i..8 * i + 8].try_into().expect("eight bytes"));
+    keyspace::seed([word(0), word(1), word(2), word(3)]);
+    let mut run_id = [0; 20];
+    fill_random(&mut run_id);
+    let mut engine = Engine::new(config, word(4), clock::monotonic_ns);
+    engine.set_time(clock::unix_ms());
+    let started_ms = engine.store.now_ms;
+    let freer = Freer::start().map_err(|e| format!("Can't start a thread: {e}"))?;
+    let outside = Outside {
+        log: repl::Log::default(),
+        history: repl::History::new(super::outside::new_replication_id()),
+        replicas: super::replicas::Replicas::default(),
+        link: super::link::Link::default(),
+        saving: super::saving::Saving {
+            last_save_s: started_ms / 1000,
+            last_took_s: -1,
+            startup_memory: keyspace::memory::used_memory(),
+            freed: Some(freer.counts.clone()),
+            ..Default::default()
+        },
+        todos: Vec::new(),
+        facts: Facts {
+            started_ms,
+            run_id: repl::ReplicationId::from_random(run_id).to_string(),
+            backend: net.backend(),
+            executable: std::env::current_exe().map_or(String::new(), |p| p.display().to_string()),
+        },
+        loading_since_ms: None,
+        shutdown: None,
+    };
+    let (notes_sender, notes) = channel();
+    let mut server = Server {
+        net,
+        conns: Conns::default(),
+        engine,
+        outside,
+        batch: super::event_loop::Batch::default(),
+        freer,
+        listeners: Vec::new(),
+        resumed: Vec::new(),
+        late: Vec::new(),
+        touched: Vec::new(),
+        notes,
+        notes_sender,
+        next_tick_ms: 0,
+        second_ms: started_ms,
+        seconds: 0,
+        link_db: 0,
+        exit: None,
+    };
+    server.banner();
+    server.open_sockets()?;
+    server.watch_signals()?;
+    log!(Warning, "Server initialized");
+    if let Some((host, port)) = server.engine.config.replicaof.0.clone() {
+        server.outside.link.primary = Some((host, port));
+        server.outside.set_gates(&mut server.engine);
+    }
+    server.begin_start_load();
+    Ok(server)
+}
+
+impl Server {
+    fn banner(&self) {
+        let port = self.engine.config.port.get();
+        if self.engine.config.always_show_logo {
+            log::raw(&format!("\n    Rekindle {} (Redis {REDIS_VERSION}) 64 bit\n    Running in standalone mode\n    Port: {port}\n    PID: {}\n\n", env!("CARGO_PKG_VERSION"), std::process::id()));
+        } else {
+            log!(Notice, "Running mode=standalone, port={port}.");
+        }
+    }
+
+    fn open_sockets(&mut self) -> Result<(), String> {
+        let config = &self.engine.config;
+        let backlog = config.tcp_backlog.get() as i32;
+        let port = config.port.get() as u16;
+        let mut opened = 0;
+        if port > 0 {
+            for bind in config.bind.0.clone() {
+                let (optional, host) = match bind.strip_prefix('-') {
+                    Some(host) => (true, host.to_owned()),
+                    None => (false, bind.clone()),
+                };
+                for addr in addresses(&host, port) {
+                    match net::listen_tcp(addr, backlog) {
+                        Ok(fd) => {
+                            let id = self.net.listen(fd);
+                            self.listeners.push((id, Listening::Tcp));
+                            opened += 1;
+                        }
+                        Err(error) => {
+                            log!(Warning, "Warning: Could not create server TCP listening socket {host}:{port}: bind: {error}");
+                            let missing = matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported);
+                            if !(optional && missing) {
+                                return Err(format!("Failed listening on port {port} (tcp), aborting: {error}. Choose another one with --port, or stop what listens there."));
+                            }
+                        }
+                    }
+                }
+            }
+            if opened == 0 {
+                return Err(format!("Failed listening on port {port} (tcp), aborting: none of the addresses of the option `bind` is this machine's."));
+            }
+        }
+        let socket = self.engine.config.unixsocket.get().to_owned();
+        if !socket.is_empty() {
+            let perm = self.engine.config.unixsocketperm.0;
+            let fd = net::listen_unix(Path::new(&socket), (perm > 0).then_some(perm), backlog)
+                .map_err(|e| format!("Failed opening Unix socket {socket}: bind: {e}"))?;
+            let id = self.net.listen(fd);
+            self.listeners.push((id, Listening::Unix));
+            opened += 1;
+        }
+        if opened == 0 {
+            return Err("Configured to not listen anywhere, exiting: set `port` or `unixsocket`.".into());
+        }
+        Ok(())
+    }
+
+    fn watch_signals(&mut self) -> Result<(), String> {
+        use signal_hook::consts::{SIGINT, SIGTERM};
+        let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map_err(|e| format!("Can't watch for signals: {e}"))?;
+        let (sender, waker) = (self.notes_sender.clone(), self.net.waker());
+        let body = move || {
+            for signal in signals.forever() {
+                if sender.send(Note::Signal(signal)).is_err() {
+                    return;
+                }
+                waker.wake();
+            }
+        };
+        std::thread::Builder::new().name("rk-signals".into()).spawn(body).map_err(|e| format!("Can't start a thread: {e}"))?;
+        Ok(())
+    }
+
+    /// The data is loaded: clients are served, a primary is followed.
+    pub fn ready(&mut self) {
+        if let Some((host, port)) = self.outside.link.primary.clone() {
+            log!(Notice, "Ready to accept connections in read-only mode.");
+            let has_history = self.outside.link.has_history;
+            self.follow_at_start(host, port, has_history);
+        }
+        for (_, listening) in &self.listeners {
+            match listening {
+                Listening::Tcp => log!(Notice, "Ready to accept connections tcp"),
+                Listening::Unix => log!(Notice, "Ready to accept connections unix"),
+            }
+        }
+    }
+
+    fn follow_at_start(&mut self, host: String, port: u16, has_history: bool) {
+        log!(Notice, "Connecting to MASTER {host}:{port}");
+        self.outside.link.state = super::link::LinkState::Waiting(0);
+        self.outside.link.has_history = has_history;
+        self.outside.set_gates(&mut self.engine);
+        self.link_cron();
+    }
+
+    /// Both ends of a connection, as clients see them.
+    pub fn addresses(&self, id: ConnId) -> (String, String) {
+        match self.net.fd(id) {
+            Some(fd) => (net::peer_addr(fd).unwrap_or_default(), net::local_addr(fd).unwrap_or_default()),
+            None => Default::default(),
+        }
+    }
+
+    /// A connection has come in.
+    pub fn accepted(&mut self, listener: ListenerId, id: ConnId) {
+        let unix = self.listeners.iter().any(|(l, kind)| *l == listener && *kind == Listening::Unix);
+        self.engine.stats.connections += 1;
+        let (mut addr, laddr) = self.addresses(id);
+        if unix {
+            addr = format!("{}:0", self.engine.config.unixsocket.get());
+        }
+        if self.conns.len() as i64 >= self.engine.config.maxclients.get() {
+            self.engine.stats.refused_connections += 1;
+            self.refuse(id, b"-ERR max number of clients reached\r\n");
+            return;
+        }
+        if self.engine.config.protected_mode && self.engine.config.requirepass.get().is_empty() && !unix && !is_local(&addr) {
+            self.engine.stats.refused_connections += 1;
+            self.refuse(id, b"-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. If you want to connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis configuration file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started the server manually just for testing, restart it with the '--protected-mode no' option. 4) Set up an authentication password for the default user. NOTE: You only need to do one of the above things in order for the server to start accepting connections from the outside.\r\n");
+            return;
+        }
+        let mut raw_fd = -1;
+        if let Some(fd) = self.net.fd(id) {
+            raw_fd = std::os::fd::AsRawFd::as_raw_fd(&fd);
+            if !unix {
+                let keepalive = self.engine.config.tcp_keepalive.get();
+                let set = net::set_nodelay(fd, true).and_then(|()| if keepalive > 0 { net::set_keepalive(fd, keepalive as u64) } else { Ok(()) });
+                if let Err(error) = set {
+                    log!(Verbose, "Can't set options of a client's socket: {error}");
+                }
+            }
+        }
+        log!(Verbose, "Accepted {addr}");
+        let key = self.engine.clients.add(addr, laddr, raw_fd, self.engine.store.now_ms);
+        let client = &mut self.engine.clients[key];
+        client.authenticated = self.engine.config.requirepass.get().is_empty();
+        client.flags.set(engine::client::ClientFlags::UNIX, unix);
+        self.conns.add(id, Some(key), Peer::Client);
+        self.net.recv(id);
+    }
+
+    fn refuse(&mut self, id: ConnId, text: &[u8]) {
+        // The text is small and the socket new: it fits, and the close follows it.
+        if let Some(fd) = self.net.fd(id) {
+            let _ = rustix::net::send(fd, text, rustix::net::SendFlags::NOSIGNAL | rustix::net::SendFlags::DONTWAIT);
+        }
+        self.net.close(id);
+    }
+
+    /// A setting has changed while the server runs.
+    pub fn setting_changed(&mut self, name: &str) {
+        match name {
+            "port" | "bind" => {
+                let old = std::mem::take(&mut self.listeners);
+                for (id, kind) in old {
+                    if kind == Listening::Tcp {
+                        self.net.unlisten(id);
+                    } else {
+                        self.listeners.push((id, kind));
+                    }
+                }
+                let socket = std::mem::take(&mut self.engine.config.unixsocket.0);
+                if let Err(error) = self.open_sockets() {
+                    log!(Warning, "{error}");
+                }
+                self.engine.config.unixsocket.0 = socket;
+            }
+            "requirepass" => {
+                log!(Notice, "The password of the default user has changed");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The addresses that a word of `bind` means.
+fn addresses(host: &str, port: u16) -> Vec<SocketAddr> {
+    match host {
+        "*" => vec![(Ipv4Addr::UNSPECIFIED, port).into()],
+        "::*" => vec![(Ipv6Addr::UNSPECIFIED, port).into()],
+        _ => match host.parse::<IpAddr>() {
+            Ok(ip) => vec![(ip, port).into()],
+            Err(_) => (host, port).to_socket_addrs().map_or(Vec::new(), Iterator::collect),
+        },
+    }
+}
