@@ -1,0 +1,137 @@
+//! The rules of the house that a machine can check: see ARCHITECTURE.md.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Lines that a source file may have.
+const LINES_MAX: usize = 800;
+/// Crates in which `unsafe` is allowed.
+const UNSAFE_ALLOWED: &[&str] = &["crates/keyspace/", "crates/net/"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut folders: Vec<PathBuf> = ["src", "crates", "tests", "bench", "fuzz/fuzz_targets"].iter().map(|f| root().join(f)).collect();
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                if path.file_name().is_some_and(|n| n != "target") {
+                    folders.push(path);
+                }
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let name = path.strip_prefix(root()).unwrap().display().to_string();
+                found.push((name, fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    assert!(found.len() > 50, "the sources were not found");
+    found
+}
+
+fn complain(rule: &str, places: Vec<String>) {
+    assert!(places.is_empty(), "{rule}:\n{}", places.join("\n"));
+}
+
+#[test]
+fn files_are_short() {
+    let long = sources().iter().map(|(name, text)| (name.clone(), text.lines().count())).filter(|(_, n)| *n > LINES_MAX);
+    complain("split files of more than 800 lines", long.map(|(name, n)| format!("{name}: {n} lines")).collect());
+}
+
+#[test]
+fn modules_begin_by_saying_why_they_exist() {
+    let bare = sources().into_iter().filter(|(name, text)| !text.starts_with("//!") && !name.ends_with("tests.rs") && !name.contains("/tests/"));
+    complain("begin the file with a //! header", bare.map(|(name, _)| name).collect());
+}
+
+#[test]
+fn nothing_is_left_unfinished() {
+    let marks = [["to", "do!"].concat(), ["unimplement", "ed!"].concat(), ["FIX", "ME"].concat(), ["TO", "DO"].concat(), ["XX", "X "].concat()];
+    let mut places = Vec::new();
+    for (name, text) in sources() {
+        for (i, line) in text.lines().enumerate() {
+            if marks.iter().any(|m| line.contains(m.as_str())) {
+                places.push(format!("{name}:{}: {}", i + 1, line.trim()));
+            }
+        }
+    }
+    complain("finish these", places);
+}
+
+#[test]
+fn unsafe_code_is_where_it_is_allowed() {
+    let word = ["uns", "afe"].concat();
+    let mut places = Vec::new();
+    for (name, text) in sources() {
+        if UNSAFE_ALLOWED.iter().any(|prefix| name.starts_with(prefix)) {
+            continue;
+        }
+        for (i, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or("");
+            let used = [" {", " fn", " impl"].iter().any(|after| code.contains(&format!("{word}{after}")));
+            if used {
+                places.push(format!("{name}:{}: {}", i + 1, line.trim()));
+            }
+        }
+    }
+    complain("unsafe code belongs into keyspace or net", places);
+}
+
+/// Names of the workspace's crates in a section of a manifest.
+fn imports(manifest: &str) -> Vec<String> {
+    let text = fs::read_to_string(root().join(manifest)).unwrap();
+    let section = text.split("\n[dependencies]\n").nth(1).unwrap_or("").split("\n[").next().unwrap_or("");
+    let ours = ["base", "resp", "persist", "keyspace", "engine", "repl", "net"];
+    section.lines().filter_map(|l| l.split(['.', ' ', '=']).next()).filter(|n| ours.contains(n)).map(str::to_owned).collect()
+}
+
+#[test]
+fn crates_import_only_what_the_architecture_allows() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let mut allowed: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for line in text.lines().skip_while(|l| !l.starts_with("| crate | may import")).skip(2).take_while(|l| l.starts_with('|')) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        allowed.insert(cells[1].into(), cells[2].split(", ").map(str::to_owned).collect());
+    }
+    assert!(allowed.len() >= 7, "the table of imports was not found");
+    let mut wrong = Vec::new();
+    for name in ["base", "resp", "persist", "keyspace", "engine", "repl", "net"] {
+        let may = allowed.get(name).cloned().unwrap_or_default();
+        for import in imports(&format!("crates/{name}/Cargo.toml")) {
+            if !may.contains(&import) {
+                wrong.push(format!("{name} imports {import}"));
+            }
+        }
+    }
+    complain("these imports go against the table in ARCHITECTURE.md", wrong);
+}
+
+#[test]
+fn every_dependency_has_its_reason() {
+    let reasons = fs::read_to_string(root().join("DEPENDENCIES.md")).unwrap();
+    let mut missing = Vec::new();
+    let mut manifests = vec![root().join("Cargo.toml")];
+    manifests.extend(fs::read_dir(root().join("crates")).unwrap().flatten().map(|e| e.path().join("Cargo.toml")));
+    for manifest in manifests {
+        let text = fs::read_to_string(&manifest).unwrap();
+        let mut in_dependencies = false;
+        for line in text.lines() {
+            if line.starts_with('[') {
+                in_dependencies = line.ends_with("dependencies]");
+                continue;
+            }
+            let Some(name) = line.split(['.', ' ', '=']).next().filter(|n| in_dependencies && !n.is_empty() && !n.starts_with('#')) else { continue };
+            let ours = root().join("crates").join(name).exists();
+            if !ours && !reasons.contains(name) {
+                missing.push(format!("{name} (in {})", manifest.strip_prefix(root()).unwrap().display()));
+            }
+        }
+    }
+    complain("say in DEPENDENCIES.md why these are needed", missing);
+}
