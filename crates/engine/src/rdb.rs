@@ -267,6 +267,11 @@ impl Loader {
         Self { keyspace, db: 0, options, partial: None, loaded: (0, 0, 0), replication: (None, None), aux: Vec::new() }
     }
 
+    /// The entry that was loaded under a key of the first database.
+    pub fn into_entry(mut self, key: &[u8]) -> Option<Entry> {
+        self.keyspace.db_mut(0).remove(key)
+    }
+
     fn finish(self) -> Loaded {
         let (keys, expired, empty) = self.loaded;
         let replication = match self.replication {

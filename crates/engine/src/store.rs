@@ -287,6 +287,21 @@ impl Store {
         None
     }
 
+    /// The entry of a live key, for a command that looks at the key without using it: the look
+    /// counts, but is no access.
+    pub fn look(&mut self, key: &[u8]) -> Option<&Entry> {
+        let mut this = self;
+        let hash = this.hash(key);
+        polonius!(|this| -> Option<&'polonius Entry> {
+            if let Some(entry) = this.keyspace.db(this.db).get_hashed(hash, key).filter(|entry| !this.is_expired(entry)) {
+                this.stats.hits += 1;
+                polonius_return!(Some(entry));
+            }
+        });
+        this.missed(key);
+        None
+    }
+
     #[cold]
     fn missed(&mut self, key: &[u8]) {
         self.stats.misses += 1;
@@ -462,7 +477,8 @@ impl Store {
 
     /// Sets or clears a key's expiry; false where there is no such key.
     pub fn set_expire(&mut self, key: &[u8], at_ms: Option<i64>) -> bool {
-        self.current_mut().set_expire(key, at_ms)
+        let hash = self.hash(key);
+        self.current_mut().set_expire_hashed(hash, key, at_ms)
     }
 
     /// Says that the running command has changed `n` things of a key: it will be propagated,

@@ -31,7 +31,33 @@ const TTL_SAMPLES: usize = 16;
 pub struct Db {
     trie: Trie,
     expires: usize,
-    trash: Vec<Entry>,
+    trash: Trash,
+}
+
+/// What has left a database and may take long to free: it is dropped on another thread.
+#[derive(Debug, Default)]
+pub struct Trash {
+    entries: Vec<Entry>,
+    tries: Vec<Trie>,
+}
+
+impl Trash {
+    /// How many entries and whole databases it holds.
+    pub fn len(&self) -> usize {
+        self.entries.len() + self.tries.len()
+    }
+
+    /// Whether there is nothing in it.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.tries.is_empty()
+    }
+
+    /// Adds what is in `other`.
+    pub fn append(&mut self, mut other: Trash) {
+        self.entries.append(&mut other.entries);
+        self.tries.append(&mut other.tries);
+    }
 }
 
 impl Db {
@@ -146,7 +172,7 @@ impl Db {
                     let old = std::mem::replace(entry, fresh);
                     self.expires = self.expires + usize::from(at.is_some()) - usize::from(old_at.is_some());
                     if old.is_heavy() {
-                        self.trash.push(old);
+                        self.trash.entries.push(old);
                     }
                     return entry;
                 }
@@ -178,7 +204,7 @@ impl Db {
                 let old = occupied.replace(entry);
                 self.expires -= usize::from(old.expire_at().is_some());
                 if old.is_heavy() {
-                    self.trash.push(old);
+                    self.trash.entries.push(old);
                 }
                 occupied.into_entry()
             }
@@ -213,13 +239,18 @@ impl Db {
     #[inline]
     pub fn discard(&mut self, entry: Entry) {
         if entry.is_heavy() {
-            self.trash.push(entry);
+            self.trash.entries.push(entry);
         }
     }
 
     /// Sets (or takes away) the expiry of a key, in Unix milliseconds; whether the key is there.
     pub fn set_expire(&mut self, key: &[u8], expire: Option<i64>) -> bool {
-        match self.trie.slot(hash(key), key, expire) {
+        self.set_expire_hashed(hash(key), key, expire)
+    }
+
+    /// As [`Db::set_expire`] for a key whose hash is known.
+    pub fn set_expire_hashed(&mut self, hash: u64, key: &[u8], expire: Option<i64>) -> bool {
+        match self.trie.slot(hash, key, expire) {
             Slot::Vacant(_) => false,
             Slot::Occupied(mut occupied) => {
                 let had = occupied.get().expire_at().is_some();
@@ -310,8 +341,18 @@ impl Db {
         std::mem::take(&mut self.trie)
     }
 
+    /// Empties the database and leaves what was in it to the trash; returns how many keys there were.
+    pub fn flush(&mut self) -> usize {
+        let trie = self.clear();
+        let len = trie.len();
+        if len > 0 {
+            self.trash.tries.push(trie);
+        }
+        len
+    }
+
     /// What was replaced and may take long to free. The caller drops it on another thread.
-    pub fn take_trash(&mut self) -> Vec<Entry> {
+    pub fn take_trash(&mut self) -> Trash {
         std::mem::take(&mut self.trash)
     }
 

@@ -31,7 +31,7 @@ pub mod trie;
 mod value;
 pub mod zset;
 
-pub use db::{Db, Expiry};
+pub use db::{Db, Expiry, Trash};
 pub use entry::{Entry, INLINE_MAX};
 pub use hasher::{KeyHash, Seeded, hash, seed};
 pub use limits::Limits;

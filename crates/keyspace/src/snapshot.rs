@@ -13,7 +13,7 @@
 //! ```
 //! Limits: any number of snapshots may be alive; each costs what has been written since, up to where its reader has come.
 
-use crate::db::Db;
+use crate::db::{Db, Trash};
 use crate::entry::Entry;
 use crate::trie::{Drain, Trie};
 use std::fmt;
@@ -96,10 +96,10 @@ impl Keyspace {
     }
 
     /// What was replaced in any database and may take long to free. The caller drops it on another thread.
-    pub fn take_trash(&mut self) -> Vec<Entry> {
-        let mut trash = Vec::new();
+    pub fn take_trash(&mut self) -> Trash {
+        let mut trash = Trash::default();
         for db in self.dbs.iter_mut().filter(|db| db.has_trash()) {
-            trash.append(&mut db.take_trash());
+            trash.append(db.take_trash());
         }
         trash
     }

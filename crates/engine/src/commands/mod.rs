@@ -12,9 +12,15 @@ use crate::error::Result;
 use crate::table::Run;
 
 pub mod connection;
+mod dump;
+mod expire;
+mod keys;
 pub mod options;
 mod outside;
 mod pubsub;
+mod scan;
+mod sort;
+mod sorted_sets;
 mod strings;
 mod transactions;
 
@@ -22,7 +28,19 @@ mod transactions;
 pub type Family = &'static [(&'static str, Run)];
 
 /// All families.
-pub static FAMILIES: &[Family] = &[connection::COMMANDS, outside::COMMANDS, pubsub::COMMANDS, strings::COMMANDS, transactions::COMMANDS];
+pub static FAMILIES: &[Family] = &[
+    connection::COMMANDS,
+    dump::COMMANDS,
+    expire::COMMANDS,
+    keys::COMMANDS,
+    outside::COMMANDS,
+    pubsub::COMMANDS,
+    scan::COMMANDS,
+    sort::COMMANDS,
+    sorted_sets::COMMANDS,
+    strings::COMMANDS,
+    transactions::COMMANDS,
+];
 
 /// The encoding of an entry's value, as `OBJECT ENCODING` names it.
 pub fn encoding_of(entry: &keyspace::Entry) -> &'static str {

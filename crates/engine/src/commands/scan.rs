@@ -1,0 +1,123 @@
+//! Walks in portions: SCAN over the keys of a database, ZSCAN over a sorted set.
+//!
+//! A cursor is a position in the order of hashes, so that what is there from the first call to
+//! the last is given, however much changes in between.
+
+use super::options::{int, is};
+use crate::engine::Engine;
+use crate::error::{self, Error, Result};
+use crate::store::KeyKind;
+use crate::table::Run;
+use base::glob::glob_matches;
+use base::num::{F64_TEXT_MAX, I64_TEXT_MAX, format_f64};
+use resp::{Args, Out};
+
+/// The handlers of this family.
+pub const COMMANDS: super::Family = &[("scan", Run::Plain(scan))];
+
+/// The options of SCAN and its like.
+pub struct ScanOptions<'a> {
+    /// About how many elements are looked at.
+    pub count: usize,
+    /// What names must look like.
+    pattern: Option<&'a [u8]>,
+    /// The only type of key that is wanted, as a client spells it.
+    kind: Option<&'a [u8]>,
+}
+
+impl<'a> ScanOptions<'a> {
+    /// Reads the options from argument `first` on; keys have types, elements of a key have none.
+    pub fn read(a: &Args<'a>, first: usize, of_keys: bool) -> Result<Self> {
+        let mut options = Self { count: 10, pattern: None, kind: None };
+        let mut i = first;
+        while let Some(word) = a.get(i) {
+            let value = a.get(i + 1).ok_or(error::SYNTAX)?;
+            match () {
+                () if is(word, "COUNT") => {
+                    let count = int(value)?;
+                    if count < 1 {
+                        return Err(error::SYNTAX);
+                    }
+                    options.count = count as usize;
+                }
+                () if is(word, "MATCH") => options.pattern = (value != b"*").then_some(value),
+                () if of_keys && is(word, "TYPE") => options.kind = Some(value),
+                () => return Err(error::SYNTAX),
+            }
+            i += 2;
+        }
+        Ok(options)
+    }
+
+    /// Whether a name looks as it must.
+    #[inline]
+    pub fn matches(&self, name: &[u8]) -> bool {
+        self.pattern.is_none_or(|pattern| glob_matches(pattern, name, false))
+    }
+}
+
+/// Reads a cursor.
+pub fn cursor(arg: &[u8]) -> Result<u64> {
+    let digits = std::str::from_utf8(arg).ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+    digits.and_then(|text| text.parse().ok()).ok_or(Error::fixed("ERR invalid cursor"))
+}
+
+/// Replies with the next cursor and the elements that `fill` writes; it gives both cursor and number.
+pub fn reply_portion(out: &mut Out, fill: impl FnOnce(&mut Out) -> (u64, usize)) {
+    let mut next = 0;
+    let filled = |out: &mut Out| {
+        let (cursor, n) = fill(out);
+        next = cursor;
+        n
+    };
+    let start = out.buf.len();
+    out.counted(Out::array, filled);
+    // The cursor is known last and stands first.
+    let end = out.buf.len();
+    out.array(2);
+    out.bulk(next.to_string().as_bytes());
+    let header_len = out.buf.len() - end;
+    out.buf[start..].rotate_right(header_len);
+}
+
+fn scan(e: &mut Engine, a: &Args) -> Result {
+    let position = cursor(&a[1])?;
+    let options = ScanOptions::read(a, 2, true)?;
+    let store = &e.store;
+    reply_portion(&mut e.out, |out| {
+        let mut n = 0;
+        let next = store.current().scan(position, options.count, |entry| {
+            let wanted = options.matches(entry.key())
+                && options.kind.is_none_or(|kind| is(kind, KeyKind::of(entry).name()))
+                && !store.is_expired(entry);
+            if wanted {
+                out.bulk(entry.key());
+                n += 1;
+            }
+        });
+        (next, n)
+    });
+    Ok(())
+}
+
+/// `ZSCAN key cursor [MATCH pattern] [COUNT count]`
+pub fn zscan(e: &mut Engine, a: &Args) -> Result {
+    let position = cursor(&a[2])?;
+    let Some(zset) = e.store.zset(&a[1])? else {
+        reply_portion(&mut e.out, |_| (0, 0));
+        return Ok(());
+    };
+    let options = ScanOptions::read(a, 3, false)?;
+    reply_portion(&mut e.out, |out| {
+        let mut n = 0;
+        let next = zset.scan(position, options.count, |member, score| {
+            if options.matches(member.as_bytes(&mut [0; I64_TEXT_MAX])) {
+                out.bulk(member.as_bytes(&mut [0; I64_TEXT_MAX]));
+                out.bulk(format_f64(score, &mut [0; F64_TEXT_MAX]));
+                n += 2;
+            }
+        });
+        (next, n)
+    });
+    Ok(())
+}
