@@ -1,6 +1,8 @@
 //! Rekindle, one binary: the server, and (by subcommand or by the name it is started by) its tools.
 
 mod server;
+mod up;
+mod wire;
 
 use std::process::ExitCode;
 
@@ -11,6 +13,7 @@ const USAGE: &str = "Usage: rekindle COMMAND [options]
 
 Commands:
   server        run a server (redis-server's options and files)
+  up            start a primary and two replicas on this machine and show them live
 
 A link to this program named redis-server, valkey-server or rekindle-server acts as the command after the dash.
 Try: rekindle COMMAND --help
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
     };
     match command.as_str() {
         "server" => server::main(&args),
+        "up" => up::main(&args),
         "-h" | "--help" | "help" => {
             print!("{USAGE}");
             ExitCode::SUCCESS

@@ -1,0 +1,126 @@
+//! A blocking client connection, for the tools that come with the server.
+
+use resp::Value;
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+/// The socket, TCP or Unix.
+#[derive(Debug)]
+enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// A connection to a server.
+#[derive(Debug)]
+pub struct Connection {
+    socket: Socket,
+    input: Vec<u8>,
+    at: usize,
+}
+
+impl Connection {
+    /// Connects over TCP; `timeout` bounds connecting, not waiting for replies.
+    pub fn tcp(host: &str, port: u16, timeout: Duration) -> io::Result<Self> {
+        let mut last = io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address"));
+        for addr in (host, port).to_socket_addrs()? {
+            match TcpStream::connect_timeout(&addr, timeout) {
+                Ok(stream) => {
+                    stream.set_nodelay(true)?;
+                    return Ok(Self { socket: Socket::Tcp(stream), input: Vec::new(), at: 0 });
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// Connects over a Unix socket.
+    pub fn unix(path: &str) -> io::Result<Self> {
+        Ok(Self { socket: Socket::Unix(UnixStream::connect(path)?), input: Vec::new(), at: 0 })
+    }
+
+    /// Bounds waiting for a reply; nothing waits for ever.
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        match &self.socket {
+            Socket::Tcp(s) => s.set_read_timeout(timeout),
+            Socket::Unix(s) => s.set_read_timeout(timeout),
+        }
+    }
+
+    /// Sends bytes as they are.
+    pub fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.socket {
+            Socket::Tcp(s) => s.write_all(bytes),
+            Socket::Unix(s) => s.write_all(bytes),
+        }
+    }
+
+    /// Reads some bytes, those already buffered first; 0 at the end.
+    pub fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.at < self.input.len() {
+            let n = buf.len().min(self.input.len() - self.at);
+            buf[..n].copy_from_slice(&self.input[self.at..self.at + n]);
+            self.at += n;
+            return Ok(n);
+        }
+        match &mut self.socket {
+            Socket::Tcp(s) => s.read(buf),
+            Socket::Unix(s) => s.read(buf),
+        }
+    }
+
+    /// Reads bytes into the buffer; an error at the end of the stream.
+    fn fill(&mut self) -> io::Result<()> {
+        if self.at > 0 {
+            self.input.drain(..self.at);
+            self.at = 0;
+        }
+        let mut more = [0; 16 << 10];
+        let n = match &mut self.socket {
+            Socket::Tcp(s) => s.read(&mut more)?,
+            Socket::Unix(s) => s.read(&mut more)?,
+        };
+        if n == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "Server closed the connection"));
+        }
+        self.input.extend_from_slice(&more[..n]);
+        Ok(())
+    }
+
+    /// Reads one reply.
+    pub fn reply(&mut self) -> io::Result<Value> {
+        loop {
+            match resp::parse_value(&self.input[self.at..]) {
+                Ok(Some((value, len))) => {
+                    self.at += len;
+                    return Ok(value);
+                }
+                Ok(None) => self.fill()?,
+                Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error.to_string())),
+            }
+        }
+    }
+
+    /// Reads a line without its line break.
+    pub fn line(&mut self) -> io::Result<Vec<u8>> {
+        loop {
+            if let Some(end) = self.input[self.at..].iter().position(|b| *b == b'\n') {
+                let line = self.input[self.at..self.at + end].trim_ascii_end().to_vec();
+                self.at += end + 1;
+                return Ok(line);
+            }
+            self.fill()?;
+        }
+    }
+
+    /// Sends a command and reads its reply.
+    pub fn call(&mut self, words: &[&[u8]]) -> io::Result<Value> {
+        let mut out = Vec::new();
+        resp::encode_command(&mut out, words.iter().copied());
+        self.write_all(&out)?;
+        self.reply()
+    }
+}
