@@ -144,14 +144,28 @@ fn events_effects_and_counts() {
     );
     assert_eq!(
         server.events(),
-        ["expire a", "expire a", "del a", "new c", "rename_from b", "rename_to c", "new d", "copy_to d", "move_from c", "new c", "move_to c"]
+        [
+            "expire a",
+            "expire a",
+            "del a",
+            "new c",
+            "rename_from b",
+            "rename_to c",
+            "new d",
+            "copy_to d",
+            "move_from c",
+            "new c",
+            "move_to c"
+        ]
     );
     assert_eq!(server.take_dirty(), 6);
 }
 
 #[test]
 fn watchers_hear_of_flushes_and_swaps() {
-    for (change, answer) in [("FLUSHALL", "nil"), ("SWAPDB 0 1", "nil"), ("SWAPDB 1 2", "[\"1\"]"), ("PERSIST k", "[\"1\"]")] {
+    for (change, answer) in
+        [("FLUSHALL", "nil"), ("SWAPDB 0 1", "nil"), ("SWAPDB 1 2", "[\"1\"]"), ("PERSIST k", "[\"1\"]")]
+    {
         let mut server = Server::new();
         let other = server.client();
         server.check(&[("SET k 1", "+OK"), ("WATCH k", "+OK")]);
@@ -177,7 +191,9 @@ fn scan_finds_every_key() {
         server.run(&format!("SET s{i} v"));
         server.run(&format!("ZADD z{i} 1 m"));
     }
-    for (options, expected) in [("", 600), ("TYPE zset", 300), ("MATCH s1*", 111), ("MATCH z1 TYPE string", 0), ("TYPE nothing", 0)] {
+    for (options, expected) in
+        [("", 600), ("TYPE zset", 300), ("MATCH s1*", 111), ("MATCH z1 TYPE string", 0), ("TYPE nothing", 0)]
+    {
         let (mut cursor, mut found) = ("0".to_owned(), std::collections::BTreeSet::new());
         loop {
             let resp::Value::Array(reply) = server.run(&format!("SCAN {cursor} {options} COUNT 7")) else { panic!() };
@@ -192,7 +208,11 @@ fn scan_finds_every_key() {
         }
         assert_eq!(found.len(), expected, "{options}");
     }
-    server.check(&[("SCAN x", "-ERR invalid cursor"), ("SCAN 0 COUNT 0", "-ERR syntax error"), ("SCAN 0 NOVALUES", "-ERR syntax error")]);
+    server.check(&[
+        ("SCAN x", "-ERR invalid cursor"),
+        ("SCAN 0 COUNT 0", "-ERR syntax error"),
+        ("SCAN 0 NOVALUES", "-ERR syntax error"),
+    ]);
 }
 
 #[test]
@@ -211,7 +231,12 @@ fn object_tells_of_encodings_and_accesses() {
         ("OBJECT REFCOUNT s", "1"),
     ]);
     server.pass(7000);
-    server.check(&[("OBJECT IDLETIME s", "7"), ("OBJECT IDLETIME s", "7"), ("TOUCH s", "1"), ("OBJECT IDLETIME s", "0")]);
+    server.check(&[
+        ("OBJECT IDLETIME s", "7"),
+        ("OBJECT IDLETIME s", "7"),
+        ("TOUCH s", "1"),
+        ("OBJECT IDLETIME s", "0"),
+    ]);
     assert!(show(&server.run("OBJECT FREQ s")).starts_with("-ERR An LFU maxmemory policy is not selected"));
     server.configure(|c| c.maxmemory_policy = engine::config::values::MaxMemoryPolicy::AllKeysLfu);
     server.check(&[("SET f 1", "+OK"), ("OBJECT FREQ f", "5")]);
@@ -263,7 +288,11 @@ fn dump_and_restore() {
         request[3][2] ^= 1;
         assert_eq!(show(&server.run_words(first, &request)), "-ERR DUMP payload version or checksum are wrong");
     }
-    server.check(&[("GET copy-s", "\"hello\""), ("GET copy-n", "\"12\""), ("ZRANGE copy-z 0 -1 WITHSCORES", r#"["a", "1", "b", "2.5"]"#)]);
+    server.check(&[
+        ("GET copy-s", "\"hello\""),
+        ("GET copy-n", "\"12\""),
+        ("ZRANGE copy-z 0 -1 WITHSCORES", r#"["a", "1", "b", "2.5"]"#),
+    ]);
     // A string in the format of RDB files: its type, its length, its bytes.
     let payload = persist::payload::dump_payload(b"\x00\x05hello".to_vec(), 10);
     let first = server.first;

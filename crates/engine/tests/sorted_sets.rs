@@ -76,7 +76,10 @@ fn ranges() {
         ("ZRANGEBYSCORE z -inf +inf LIMIT 1 -5", r#"["b", "c", "d"]"#),
         ("ZREVRANGEBYSCORE z +inf 2 WITHSCORES LIMIT 1 1", r#"["c", "3"]"#),
         ("ZRANGEBYSCORE z x 2", "-ERR min or max is not a float"),
-        ("ZRANGE z 0 -1 LIMIT 0 1", "-ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX"),
+        (
+            "ZRANGE z 0 -1 LIMIT 0 1",
+            "-ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX",
+        ),
         ("ZRANGE z - + BYLEX WITHSCORES", "-ERR syntax error, WITHSCORES not supported in combination with BYLEX"),
         ("ZADD l 0 a 0 b 0 c 0 d", "4"),
         ("ZRANGEBYLEX l - (c", r#"["a", "b"]"#),
@@ -203,7 +206,19 @@ fn events_effects_and_counts() {
     server.run("ZREMRANGEBYRANK y 0 -1");
     assert_eq!(
         server.events(),
-        ["new z", "zadd z", "zincr z", "zpopmin z", "del z", "new x", "zadd x", "new y", "zunionstore y", "zremrangebyrank y", "del y"]
+        [
+            "new z",
+            "zadd z",
+            "zincr z",
+            "zpopmin z",
+            "del z",
+            "new x",
+            "zadd x",
+            "new y",
+            "zunionstore y",
+            "zremrangebyrank y",
+            "del y"
+        ]
     );
     assert_eq!(
         server.effects(),
@@ -256,9 +271,14 @@ fn zscan_gives_everything_once() {
             break;
         }
     }
-    let expected: BTreeMap<_, _> = (0..1000).filter(|i| i % 10 == 5).map(|i| (format!("\"m{i}\""), format!("\"{i}\""))).collect();
+    let expected: BTreeMap<_, _> =
+        (0..1000).filter(|i| i % 10 == 5).map(|i| (format!("\"m{i}\""), format!("\"{i}\""))).collect();
     assert_eq!(found, expected);
-    server.check(&[("ZSCAN none 0", r#"["0", []]"#), ("ZSCAN z x", "-ERR invalid cursor"), ("ZSCAN z 0 COUNT 0", "-ERR syntax error")]);
+    server.check(&[
+        ("ZSCAN none 0", r#"["0", []]"#),
+        ("ZSCAN z x", "-ERR invalid cursor"),
+        ("ZSCAN z 0 COUNT 0", "-ERR syntax error"),
+    ]);
 }
 
 /// All members in order, as `ZRANGE z 0 -1 WITHSCORES` shows them.
