@@ -12,9 +12,16 @@ use crate::error::Result;
 use crate::table::Run;
 
 pub mod connection;
+mod hashes;
+mod lists;
+mod lists_blocking;
 pub mod options;
 mod outside;
 mod pubsub;
+mod sampling;
+pub mod scan;
+mod set_algebra;
+mod sets;
 mod strings;
 mod transactions;
 
@@ -22,7 +29,27 @@ mod transactions;
 pub type Family = &'static [(&'static str, Run)];
 
 /// All families.
-pub static FAMILIES: &[Family] = &[connection::COMMANDS, outside::COMMANDS, pubsub::COMMANDS, strings::COMMANDS, transactions::COMMANDS];
+pub static FAMILIES: &[Family] = &[
+    connection::COMMANDS,
+    hashes::COMMANDS,
+    lists::COMMANDS,
+    lists_blocking::COMMANDS,
+    outside::COMMANDS,
+    pubsub::COMMANDS,
+    set_algebra::COMMANDS,
+    sets::COMMANDS,
+    strings::COMMANDS,
+    transactions::COMMANDS,
+];
+
+/// Replies with an element of a container as a string.
+#[inline]
+fn bulk_elem(out: &mut resp::Out, elem: base::listpack::Elem<'_>) {
+    match elem {
+        base::listpack::Elem::Bytes(bytes) => out.bulk(bytes),
+        base::listpack::Elem::Int(n) => out.bulk_int(n),
+    }
+}
 
 /// The encoding of an entry's value, as `OBJECT ENCODING` names it.
 pub fn encoding_of(entry: &keyspace::Entry) -> &'static str {
