@@ -33,10 +33,6 @@ impl Host for Nowhere {
     fn command(&mut self, _: HostCommand, _: &mut Engine, _: &Args) -> Result {
         Err(Error::fixed("ERR there is no server around this engine"))
     }
-
-    fn monotonic_us(&self) -> u64 {
-        0
-    }
 }
 
 /// An engine with one client, to which more can be added.
