@@ -199,14 +199,14 @@ fn hvals(e: &mut Engine, a: &Args) -> Result {
 fn hscan(e: &mut Engine, a: &Args) -> Result {
     let cursor = scan::cursor(&a[2])?;
     let Some(hash) = e.store.hash_value(&a[1])? else {
-        scan::reply_empty(&mut e.out);
+        scan::reply_portion(&mut e.out, |_| (0, 0));
         return Ok(());
     };
-    let o = scan::Scan::options(a, 3, scan::Over::Fields)?;
-    scan::reply(&mut e.out, |out| {
+    let o = scan::ScanOptions::read(a, 3, scan::Over::Fields)?;
+    scan::reply_portion(&mut e.out, |out| {
         let mut n = 0;
         let next = hash.scan(cursor, o.count, |field, value| {
-            if o.wants(field.as_bytes(&mut [0; I64_TEXT_MAX])) {
+            if o.matches(field.as_bytes(&mut [0; I64_TEXT_MAX])) {
                 bulk_elem(out, field);
                 n += 1;
                 if !o.no_values {

@@ -22,7 +22,7 @@ pub mod options;
 mod outside;
 mod pubsub;
 mod sampling;
-pub mod scan;
+mod scan;
 mod set_algebra;
 mod sets;
 mod sort;

@@ -1,8 +1,7 @@
-//! Walks in portions: SCAN and ZSCAN, and what HSCAN and SSCAN share with them: the cursor, the options, the shape
-//! of the reply.
+//! Walks in portions: SCAN over the keys of a database, ZSCAN over a sorted set; and what HSCAN and SSCAN need.
 //!
-//! Cursors are positions in the order of hashes, of 63 bits; a reply is written in the order in which it is found, and its
-//! head, which holds what is known only then, is put before it.
+//! A cursor is a position in the order of hashes, so that what is there from the first call to
+//! the last is given, however much changes in between.
 
 use super::options::{int, is};
 use crate::engine::Engine;
@@ -12,62 +11,66 @@ use crate::table::Run;
 use base::glob::glob_matches;
 use base::num::{F64_TEXT_MAX, I64_TEXT_MAX, format_f64};
 use resp::{Args, Out};
-use std::cell::Cell;
 
 /// The handlers of this family.
-pub const COMMANDS: super::Family = &[("scan", Run::Plain(scan)), ("zscan", Run::Plain(zscan))];
+pub const COMMANDS: super::Family = &[("scan", Run::Plain(scan))];
 
-/// What is walked over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is walked over; it decides which options there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Over {
     /// The keys of a database, which have types.
     Keys,
     /// The fields of a hash, which have values.
     Fields,
-    /// Members.
+    /// The members of a set or a sorted set.
     Members,
 }
 
-/// The options of a walk.
-#[derive(Debug, Clone, Copy)]
-pub struct Scan<'a> {
-    /// About how many elements one call looks at.
+/// The options of SCAN and its like.
+pub struct ScanOptions<'a> {
+    /// About how many elements are looked at.
     pub count: usize,
-    /// Elements that do not match it are left out.
-    pub pattern: Option<&'a [u8]>,
-    /// The only type of key that is wanted, as the client spells it.
+    /// What names must look like.
+    pattern: Option<&'a [u8]>,
+    /// The only type of key that is wanted, as a client spells it.
     kind: Option<&'a [u8]>,
     /// Fields are wanted without their values.
     pub no_values: bool,
 }
 
-impl<'a> Scan<'a> {
+impl<'a> ScanOptions<'a> {
     /// Reads the options from argument `first` on.
-    pub fn options(a: &Args<'a>, first: usize, over: Over) -> Result<Self> {
-        let mut o = Self { count: 10, pattern: None, kind: None, no_values: false };
-        let mut words = a.iter_from(first);
-        while let Some(word) = words.next() {
+    pub fn read(a: &Args<'a>, first: usize, over: Over) -> Result<Self> {
+        let mut options = Self { count: 10, pattern: None, kind: None, no_values: false };
+        let mut i = first;
+        while let Some(word) = a.get(i) {
+            if over == Over::Fields && is(word, "NOVALUES") {
+                options.no_values = true;
+                i += 1;
+                continue;
+            }
+            let value = a.get(i + 1).ok_or(error::SYNTAX)?;
             match () {
                 () if is(word, "COUNT") => {
-                    let count = int(words.next().ok_or(error::SYNTAX)?)?;
-                    o.count = usize::try_from(count).ok().filter(|n| *n > 0).ok_or(error::SYNTAX)?;
+                    let count = int(value)?;
+                    if count < 1 {
+                        return Err(error::SYNTAX);
+                    }
+                    options.count = count as usize;
                 }
-                () if is(word, "MATCH") => {
-                    // A lone star matches the empty name too, which the pattern alone would not.
-                    o.pattern = Some(words.next().ok_or(error::SYNTAX)?).filter(|pattern| *pattern != b"*");
-                }
-                () if over == Over::Keys && is(word, "TYPE") => o.kind = Some(words.next().ok_or(error::SYNTAX)?),
-                () if over == Over::Fields && is(word, "NOVALUES") => o.no_values = true,
+                () if is(word, "MATCH") => options.pattern = (value != b"*").then_some(value),
+                () if over == Over::Keys && is(word, "TYPE") => options.kind = Some(value),
                 () => return Err(error::SYNTAX),
             }
+            i += 2;
         }
-        Ok(o)
+        Ok(options)
     }
 
-    /// Whether an element is wanted.
+    /// Whether a name looks as it must.
     #[inline]
-    pub fn wants(&self, text: &[u8]) -> bool {
-        self.pattern.is_none_or(|pattern| glob_matches(pattern, text, false))
+    pub fn matches(&self, name: &[u8]) -> bool {
+        self.pattern.is_none_or(|pattern| glob_matches(pattern, name, false))
     }
 }
 
@@ -89,36 +92,33 @@ pub fn cursor(arg: &[u8]) -> Result<u64> {
     Ok(if negative { value.wrapping_neg() } else { value })
 }
 
-/// Replies with the next cursor and the elements of one call. `walk` writes the elements and gives the cursor and how
-/// many it has written.
-pub fn reply(out: &mut Out, walk: impl FnOnce(&mut Out) -> (u64, usize)) {
-    let next = Cell::new(0);
-    let head = |out: &mut Out, n: usize| {
-        out.array(2);
-        out.bulk(next.get().to_string().as_bytes());
-        out.array(n);
-    };
-    out.counted(head, |out| {
-        let (cursor, n) = walk(out);
-        next.set(cursor);
+/// Replies with the next cursor and the elements that `fill` writes; it gives both cursor and number.
+pub fn reply_portion(out: &mut Out, fill: impl FnOnce(&mut Out) -> (u64, usize)) {
+    let mut next = 0;
+    let filled = |out: &mut Out| {
+        let (cursor, n) = fill(out);
+        next = cursor;
         n
-    });
-}
-
-/// Replies that there is nothing to walk over.
-pub fn reply_empty(out: &mut Out) {
-    reply(out, |_| (0, 0));
+    };
+    let start = out.buf.len();
+    out.counted(Out::array, filled);
+    // The cursor is known last and stands first.
+    let end = out.buf.len();
+    out.array(2);
+    out.bulk(next.to_string().as_bytes());
+    let header_len = out.buf.len() - end;
+    out.buf[start..].rotate_right(header_len);
 }
 
 fn scan(e: &mut Engine, a: &Args) -> Result {
     let position = cursor(&a[1])?;
-    let o = Scan::options(a, 2, Over::Keys)?;
+    let options = ScanOptions::read(a, 2, Over::Keys)?;
     let store = &e.store;
-    reply(&mut e.out, |out| {
+    reply_portion(&mut e.out, |out| {
         let mut n = 0;
-        let next = store.current().scan(position, o.count, |entry| {
-            let wanted = o.wants(entry.key())
-                && o.kind.is_none_or(|kind| is(kind, KeyKind::of(entry).name()))
+        let next = store.current().scan(position, options.count, |entry| {
+            let wanted = options.matches(entry.key())
+                && options.kind.is_none_or(|kind| is(kind, KeyKind::of(entry).name()))
                 && !store.is_expired(entry);
             if wanted {
                 out.bulk(entry.key());
@@ -130,17 +130,18 @@ fn scan(e: &mut Engine, a: &Args) -> Result {
     Ok(())
 }
 
-fn zscan(e: &mut Engine, a: &Args) -> Result {
+/// `ZSCAN key cursor [MATCH pattern] [COUNT count]`
+pub fn zscan(e: &mut Engine, a: &Args) -> Result {
     let position = cursor(&a[2])?;
     let Some(zset) = e.store.zset(&a[1])? else {
-        reply_empty(&mut e.out);
+        reply_portion(&mut e.out, |_| (0, 0));
         return Ok(());
     };
-    let o = Scan::options(a, 3, Over::Members)?;
-    reply(&mut e.out, |out| {
+    let options = ScanOptions::read(a, 3, Over::Members)?;
+    reply_portion(&mut e.out, |out| {
         let mut n = 0;
-        let next = zset.scan(position, o.count, |member, score| {
-            if o.wants(member.as_bytes(&mut [0; I64_TEXT_MAX])) {
+        let next = zset.scan(position, options.count, |member, score| {
+            if options.matches(member.as_bytes(&mut [0; I64_TEXT_MAX])) {
                 out.bulk(member.as_bytes(&mut [0; I64_TEXT_MAX]));
                 out.bulk(format_f64(score, &mut [0; F64_TEXT_MAX]));
                 n += 2;
@@ -172,15 +173,5 @@ mod tests {
         ] {
             assert_eq!(cursor(given.as_bytes()).ok(), expected, "{given:?}");
         }
-    }
-
-    #[test]
-    fn the_head_of_a_reply_is_put_before_its_elements() {
-        let mut out = Out::default();
-        reply(&mut out, |out| {
-            out.bulk(b"a");
-            (42, 1)
-        });
-        assert_eq!(out.buf, b"*2\r\n$2\r\n42\r\n*1\r\n$1\r\na\r\n");
     }
 }

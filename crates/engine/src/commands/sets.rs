@@ -118,14 +118,14 @@ fn smembers(e: &mut Engine, a: &Args) -> Result {
 fn sscan(e: &mut Engine, a: &Args) -> Result {
     let cursor = scan::cursor(&a[2])?;
     let Some(set) = e.store.set(&a[1])? else {
-        scan::reply_empty(&mut e.out);
+        scan::reply_portion(&mut e.out, |_| (0, 0));
         return Ok(());
     };
-    let o = scan::Scan::options(a, 3, scan::Over::Members)?;
-    scan::reply(&mut e.out, |out| {
+    let o = scan::ScanOptions::read(a, 3, scan::Over::Members)?;
+    scan::reply_portion(&mut e.out, |out| {
         let mut n = 0;
         let next = set.scan(cursor, o.count, |member| {
-            if o.wants(member.as_bytes(&mut [0; I64_TEXT_MAX])) {
+            if o.matches(member.as_bytes(&mut [0; I64_TEXT_MAX])) {
                 bulk_elem(out, member);
                 n += 1;
             }
