@@ -11,7 +11,8 @@ use crate::store::{KeyKind, Store};
 use resp::Args;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a command that has waited in vain answers.
+/// What a command answers that finds nothing where it may not wait. One that has waited in vain
+/// always answers with no array, as Redis does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InVain {
     /// No array.
@@ -28,7 +29,6 @@ struct Wait {
     keys: Vec<Box<[u8]>>,
     kind: KeyKind,
     deadline_ms: Option<i64>,
-    in_vain: InVain,
 }
 
 /// Everybody who waits.
@@ -88,7 +88,7 @@ impl Engine {
                 distinct.push((*name).into());
             }
         }
-        let wait = Wait { request: Kept::new(args), db: self.store.db, keys: distinct, kind, deadline_ms, in_vain };
+        let wait = Wait { request: Kept::new(args), db: self.store.db, keys: distinct, kind, deadline_ms };
         self.blocking.waits.insert(key, wait);
         self.clients[key].flags.set(ClientFlags::BLOCKED, true);
     }
@@ -123,13 +123,13 @@ impl Engine {
     /// Ends a client's waiting from outside: as if its time were up, or with an error.
     /// False where it does not wait.
     pub fn unblock_with(&mut self, key: ClientKey, error: Option<&crate::error::Error>) -> bool {
-        let Some(wait) = self.blocking.waits.get(&key) else { return false };
-        let in_vain = wait.in_vain;
+        if !self.blocking.waits.contains_key(&key) {
+            return false;
+        }
         let out = self.output_of(key);
-        match (error, in_vain) {
-            (Some(error), _) => out.error(error.text()),
-            (None, InVain::NullArray) => out.null_array(),
-            (None, InVain::Null) => out.null(),
+        match error {
+            Some(error) => out.error(error.text()),
+            None => out.null_array(),
         }
         self.unblock(key);
         true

@@ -329,6 +329,75 @@ impl Store {
         Some(entry)
     }
 
+    /// The entry of a key, to be changed; one with the container that `make` gives where there is none.
+    #[inline]
+    fn entry_or_new(&mut self, key: &[u8], make: impl FnOnce() -> Value) -> &mut Entry {
+        self.expire_if_due(key);
+        let (hash, fresh) = (self.hash(key), self.fresh_access());
+        if self.wait_count > 0 || self.event_classes.any(Classes::NEW) {
+            self.announce_if_new(hash, key);
+        }
+        let counts = self.counts_frequency();
+        let mut is_new = false;
+        let entry = self.keyspace.db_mut(self.db).get_or_insert_hashed(hash, key, || {
+            is_new = true;
+            Entry::new_value(key, make(), None)
+        });
+        if is_new {
+            entry.set_access(fresh);
+        } else if !self.no_touch {
+            let next = if counts {
+                next_frequency(entry.access(), self.now_ms, self.lfu_log_factor, self.lfu_decay_minutes, &mut self.rng)
+            } else {
+                self.clock
+            };
+            if entry.access() != next {
+                entry.set_access(next);
+            }
+        }
+        entry
+    }
+
+    /// What the making of a key sets off, where it is not there yet and is about to be made.
+    #[cold]
+    fn announce_if_new(&mut self, hash: u64, key: &[u8]) {
+        if self.current().get_hashed(hash, key).is_none() {
+            self.signal(self.db, key);
+            self.notify(Classes::NEW, "new", key);
+        }
+    }
+
+    /// As [`Store::set_or_new`]; `make` gives the set where there is none, in the form that suits its members.
+    #[inline]
+    pub fn set_or_new_with(&mut self, key: &[u8], make: impl FnOnce() -> Set) -> Result<&mut Set> {
+        match self.entry_or_new(key, || Value::Set(make())).value_mut() {
+            Some(Value::Set(set)) => Ok(set),
+            _ => Err(WRONG_TYPE),
+        }
+    }
+
+    /// The set under a key, to be read beside others: nothing is counted, and a key whose time is up is not there.
+    pub fn set_at(&self, key: &[u8]) -> Option<&Set> {
+        match self.current().get_hashed(self.hash(key), key).filter(|entry| !self.is_expired(entry))?.value() {
+            ValueRef::Set(set) => Some(set),
+            _ => None,
+        }
+    }
+
+    /// Whether a live key is there, without counting the look; an error where it holds another type.
+    pub fn holds(&mut self, key: &[u8], kind: KeyKind) -> Result<bool> {
+        match self.peek(key).map(KeyKind::of) {
+            None => Ok(false),
+            Some(found) if found == kind => Ok(true),
+            Some(_) => Err(WRONG_TYPE),
+        }
+    }
+
+    /// Frees a value that is under no key, elsewhere if there is much of it.
+    pub fn discard_value(&mut self, value: Value) {
+        self.current_mut().discard(Entry::new_value(b"", value, None));
+    }
+
     /// Whether a live key is there.
     pub fn exists(&mut self, key: &[u8]) -> bool {
         self.peek(key).is_some()
@@ -674,12 +743,14 @@ macro_rules! containers {
                     }
                 }
 
-                /// The container under a key, to be changed; a new one where there is none.
+                /// The container under a key, to be changed; a new one where there is none. The caller puts
+                /// something into it: no key may be left with an empty container.
+                #[inline]
                 pub fn $make(&mut self, key: &[u8]) -> Result<&mut $type> {
-                    if self.peek(key).is_none() {
-                        self.insert(key, Value::$variant($type::new()), None);
+                    match self.entry_or_new(key, || Value::$variant($type::new())).value_mut() {
+                        Some(Value::$variant(value)) => Ok(value),
+                        _ => Err(WRONG_TYPE),
                     }
-                    Ok(self.$get_mut(key)?.expect("the key was there or has just been made"))
                 }
             )*
         }

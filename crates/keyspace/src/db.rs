@@ -114,6 +114,16 @@ impl Db {
         self.trie.find_mut(hash, key)
     }
 
+    /// The entry of a key whose hash is known, to be changed (its value, not its expiry), found or made in one descent.
+    /// `create` gives the entry where there is none; it has this key and no expiry.
+    #[inline]
+    pub fn get_or_insert_hashed(&mut self, hash: u64, key: &[u8], create: impl FnOnce() -> Entry) -> &mut Entry {
+        match self.trie.slot(hash, key, None) {
+            Slot::Vacant(vacant) => vacant.insert(create()),
+            Slot::Occupied(occupied) => occupied.into_mut(),
+        }
+    }
+
     /// Brings what lookups of these hashes will need into the cache.
     #[inline]
     pub fn prefetch(&self, hashes: &[u64]) {

@@ -44,7 +44,18 @@ pub struct List(Form);
 
 /// Parts of a list that were cut off and may take long to free: to be dropped where that does not matter.
 #[derive(Default)]
-pub struct Offcuts(#[expect(dead_code, reason = "it is only there to be dropped")] Vec<BTree<Chunk>>);
+pub struct Offcuts(Vec<BTree<Chunk>>);
+
+/// Offcuts of so many chunks are freed in some microseconds.
+const QUICK_CHUNKS: usize = 32;
+
+impl Offcuts {
+    /// Frees what is quick to free and gives the rest as lists, for whoever frees values elsewhere.
+    pub fn into_heavy(self) -> impl Iterator<Item = List> {
+        let heavy = |chunks: &BTree<Chunk>| chunks.len() > QUICK_CHUNKS;
+        self.0.into_iter().filter(heavy).map(|chunks| List(Form::Long(Box::new(chunks))))
+    }
+}
 
 impl std::fmt::Debug for Offcuts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

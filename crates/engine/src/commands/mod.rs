@@ -14,11 +14,17 @@ use crate::table::Run;
 pub mod connection;
 mod dump;
 mod expire;
+mod hashes;
 mod keys;
+mod lists;
+mod lists_blocking;
 pub mod options;
 mod outside;
 mod pubsub;
+mod sampling;
 mod scan;
+mod set_algebra;
+mod sets;
 mod sort;
 mod sorted_sets;
 mod strings;
@@ -32,15 +38,29 @@ pub static FAMILIES: &[Family] = &[
     connection::COMMANDS,
     dump::COMMANDS,
     expire::COMMANDS,
+    hashes::COMMANDS,
     keys::COMMANDS,
+    lists::COMMANDS,
+    lists_blocking::COMMANDS,
     outside::COMMANDS,
     pubsub::COMMANDS,
     scan::COMMANDS,
+    set_algebra::COMMANDS,
+    sets::COMMANDS,
     sort::COMMANDS,
     sorted_sets::COMMANDS,
     strings::COMMANDS,
     transactions::COMMANDS,
 ];
+
+/// Replies with an element of a container as a string.
+#[inline]
+fn bulk_elem(out: &mut resp::Out, elem: base::listpack::Elem<'_>) {
+    match elem {
+        base::listpack::Elem::Bytes(bytes) => out.bulk(bytes),
+        base::listpack::Elem::Int(n) => out.bulk_int(n),
+    }
+}
 
 /// The encoding of an entry's value, as `OBJECT ENCODING` names it.
 pub fn encoding_of(entry: &keyspace::Entry) -> &'static str {

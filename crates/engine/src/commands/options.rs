@@ -22,6 +22,24 @@ pub fn int_in(arg: &[u8], range: std::ops::RangeInclusive<i64>, otherwise: Error
     if range.contains(&n) { Ok(n) } else { Err(otherwise) }
 }
 
+/// A whole number within bounds; anything else is `otherwise`.
+pub fn within(arg: &[u8], range: std::ops::RangeInclusive<i64>, otherwise: &'static str) -> Result<i64> {
+    parse_i64(arg).filter(|n| range.contains(n)).ok_or(Error::fixed(otherwise))
+}
+
+/// A count whose sign has a meaning of its own: any number that can be negated.
+pub fn signed_count(arg: &[u8]) -> Result<i64> {
+    let otherwise = "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
+    int_in(arg, -i64::MAX..=i64::MAX, Error::fixed(otherwise))
+}
+
+/// The count of keys at `at` and the keys that follow it; `None` where there are fewer arguments.
+pub fn numbered_keys<'a>(a: &resp::Args<'a>, at: usize) -> Result<Option<Vec<&'a [u8]>>> {
+    let n = parse_i64(&a[at]).filter(|n| *n > 0).ok_or(error::NUMKEYS_NOT_POSITIVE)?;
+    let there = a.len() - at - 1;
+    Ok(usize::try_from(n).ok().filter(|n| *n <= there).map(|n| a.iter_from(at + 1).take(n).collect()))
+}
+
 /// A double.
 pub fn float(arg: &[u8]) -> Result<f64> {
     parse_f64(arg).ok_or(error::NOT_FLOAT)

@@ -1,4 +1,4 @@
-//! Walks in portions: SCAN over the keys of a database, ZSCAN over a sorted set.
+//! Walks in portions: SCAN over the keys of a database, ZSCAN over a sorted set; and what HSCAN and SSCAN need.
 //!
 //! A cursor is a position in the order of hashes, so that what is there from the first call to
 //! the last is given, however much changes in between.
@@ -15,6 +15,17 @@ use resp::{Args, Out};
 /// The handlers of this family.
 pub const COMMANDS: super::Family = &[("scan", Run::Plain(scan))];
 
+/// What is walked over; it decides which options there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// The keys of a database, which have types.
+    Keys,
+    /// The fields of a hash, which have values.
+    Fields,
+    /// The members of a set or a sorted set.
+    Members,
+}
+
 /// The options of SCAN and its like.
 pub struct ScanOptions<'a> {
     /// About how many elements are looked at.
@@ -23,14 +34,21 @@ pub struct ScanOptions<'a> {
     pattern: Option<&'a [u8]>,
     /// The only type of key that is wanted, as a client spells it.
     kind: Option<&'a [u8]>,
+    /// Fields are wanted without their values.
+    pub no_values: bool,
 }
 
 impl<'a> ScanOptions<'a> {
-    /// Reads the options from argument `first` on; keys have types, elements of a key have none.
-    pub fn read(a: &Args<'a>, first: usize, of_keys: bool) -> Result<Self> {
-        let mut options = Self { count: 10, pattern: None, kind: None };
+    /// Reads the options from argument `first` on.
+    pub fn read(a: &Args<'a>, first: usize, over: Over) -> Result<Self> {
+        let mut options = Self { count: 10, pattern: None, kind: None, no_values: false };
         let mut i = first;
         while let Some(word) = a.get(i) {
+            if over == Over::Fields && is(word, "NOVALUES") {
+                options.no_values = true;
+                i += 1;
+                continue;
+            }
             let value = a.get(i + 1).ok_or(error::SYNTAX)?;
             match () {
                 () if is(word, "COUNT") => {
@@ -41,7 +59,7 @@ impl<'a> ScanOptions<'a> {
                     options.count = count as usize;
                 }
                 () if is(word, "MATCH") => options.pattern = (value != b"*").then_some(value),
-                () if of_keys && is(word, "TYPE") => options.kind = Some(value),
+                () if over == Over::Keys && is(word, "TYPE") => options.kind = Some(value),
                 () => return Err(error::SYNTAX),
             }
             i += 2;
@@ -56,10 +74,22 @@ impl<'a> ScanOptions<'a> {
     }
 }
 
-/// Reads a cursor.
+/// The cursor of a walk, as C's `strtoul` reads it: nothing is 0, and a sign is allowed.
 pub fn cursor(arg: &[u8]) -> Result<u64> {
-    let digits = std::str::from_utf8(arg).ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
-    digits.and_then(|text| text.parse().ok()).ok_or(Error::fixed("ERR invalid cursor"))
+    let (negative, digits) = match arg {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    if arg.is_empty() {
+        return Ok(0);
+    }
+    let value = match std::str::from_utf8(digits).ok().filter(|d| d.bytes().all(|b| b.is_ascii_digit())) {
+        Some(digits) => digits.parse::<u64>().ok(),
+        None => None,
+    };
+    let value = value.ok_or(Error::fixed("ERR invalid cursor"))?;
+    Ok(if negative { value.wrapping_neg() } else { value })
 }
 
 /// Replies with the next cursor and the elements that `fill` writes; it gives both cursor and number.
@@ -82,7 +112,7 @@ pub fn reply_portion(out: &mut Out, fill: impl FnOnce(&mut Out) -> (u64, usize))
 
 fn scan(e: &mut Engine, a: &Args) -> Result {
     let position = cursor(&a[1])?;
-    let options = ScanOptions::read(a, 2, true)?;
+    let options = ScanOptions::read(a, 2, Over::Keys)?;
     let store = &e.store;
     reply_portion(&mut e.out, |out| {
         let mut n = 0;
@@ -107,7 +137,7 @@ pub fn zscan(e: &mut Engine, a: &Args) -> Result {
         reply_portion(&mut e.out, |_| (0, 0));
         return Ok(());
     };
-    let options = ScanOptions::read(a, 3, false)?;
+    let options = ScanOptions::read(a, 3, Over::Members)?;
     reply_portion(&mut e.out, |out| {
         let mut n = 0;
         let next = zset.scan(position, options.count, |member, score| {
@@ -120,4 +150,28 @@ pub fn zscan(e: &mut Engine, a: &Args) -> Result {
         (next, n)
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_are_read_as_redis_reads_them() {
+        for (given, expected) in [
+            ("", Some(0)),
+            ("0", Some(0)),
+            ("17", Some(17)),
+            ("+1", Some(1)),
+            ("-1", Some(u64::MAX)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            (" 1", None),
+            ("1 ", None),
+            ("x", None),
+            ("+", None),
+        ] {
+            assert_eq!(cursor(given.as_bytes()).ok(), expected, "{given:?}");
+        }
+    }
 }

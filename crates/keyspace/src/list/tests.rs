@@ -340,3 +340,18 @@ fn lists_can_be_sent_to_other_threads() {
     check::<List>();
     check::<Offcuts>();
 }
+
+#[test]
+fn only_large_offcuts_are_left_to_others() {
+    let limits = Limits { list_max_listpack_size: 4, ..Limits::default() };
+    let check = |removed: usize, heavy: &[usize]| {
+        let mut list = List::new();
+        (0..1000).for_each(|n: i32| list.push_back(n.to_string().as_bytes(), &limits));
+        let offcuts = list.remove_range(8, removed, &limits);
+        assert_eq!(list.len(), 1000 - removed);
+        assert_eq!(offcuts.into_heavy().map(|list| list.len()).collect::<Vec<_>>(), heavy, "{removed}");
+    };
+    check(1, &[]);
+    check(100, &[]);
+    check(400, &[400]);
+}
