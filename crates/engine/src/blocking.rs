@@ -18,6 +18,17 @@ pub enum InVain {
     NullArray,
     /// No value.
     Null,
+    /// How many replicas had acknowledged by then.
+    Replicas(usize),
+}
+
+/// What WAIT waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Acknowledgements {
+    /// The end of the client's own writes in the replication stream.
+    pub offset: u64,
+    /// How many replicas must have come so far.
+    pub replicas: usize,
 }
 
 /// Why a client waits.
@@ -26,7 +37,8 @@ struct Wait {
     request: Kept,
     db: usize,
     keys: Vec<Box<[u8]>>,
-    kind: KeyKind,
+    kind: Option<KeyKind>,
+    acknowledgements: Option<Acknowledgements>,
     deadline_ms: Option<i64>,
     in_vain: InVain,
 }
@@ -88,7 +100,15 @@ impl Engine {
                 distinct.push((*name).into());
             }
         }
-        let wait = Wait { request: Kept::new(args), db: self.store.db, keys: distinct, kind, deadline_ms, in_vain };
+        let wait = Wait {
+            request: Kept::new(args),
+            db: self.store.db,
+            keys: distinct,
+            kind: Some(kind),
+            acknowledgements: None,
+            deadline_ms,
+            in_vain,
+        };
         self.blocking.waits.insert(key, wait);
         self.clients[key].flags.set(ClientFlags::BLOCKED, true);
     }
@@ -97,6 +117,44 @@ impl Engine {
         match in_vain {
             InVain::NullArray => self.out.null_array(),
             InVain::Null => self.out.null(),
+            InVain::Replicas(n) => self.out.int(n as i64),
+        }
+    }
+
+    /// The running client waits until enough replicas have its writes; `have` of them do now.
+    /// `timeout_ms` 0 waits forever.
+    pub fn block_for_replicas(&mut self, args: &Args, wanted: Acknowledgements, timeout_ms: i64, have: usize) {
+        let key = self.current;
+        let deadline_ms = (timeout_ms > 0).then(|| self.store.now_ms.saturating_add(timeout_ms));
+        if let Some(at) = deadline_ms {
+            self.blocking.deadlines.insert((at, key));
+        }
+        let wait = Wait {
+            request: Kept::new(args),
+            db: self.store.db,
+            keys: Vec::new(),
+            kind: None,
+            acknowledgements: Some(wanted),
+            deadline_ms,
+            in_vain: InVain::Replicas(have),
+        };
+        self.blocking.waits.insert(key, wait);
+        self.clients[key].flags.set(ClientFlags::BLOCKED, true);
+    }
+
+    /// Replicas have acknowledged these offsets: answers the clients that waited for them.
+    pub fn replicas_acknowledged(&mut self, offsets: &[u64]) {
+        let mut served = Vec::new();
+        for (key, wait) in &mut self.blocking.waits {
+            let Some(wanted) = wait.acknowledgements else { continue };
+            let have = offsets.iter().filter(|offset| **offset >= wanted.offset).count();
+            wait.in_vain = InVain::Replicas(have);
+            if have >= wanted.replicas {
+                served.push(*key);
+            }
+        }
+        for key in served {
+            self.unblock_with(key, None);
         }
     }
 
@@ -130,6 +188,7 @@ impl Engine {
             (Some(error), _) => out.error(error.text()),
             (None, InVain::NullArray) => out.null_array(),
             (None, InVain::Null) => out.null(),
+            (None, InVain::Replicas(n)) => out.int(n as i64),
         }
         self.unblock(key);
         true
@@ -158,7 +217,7 @@ impl Engine {
             for (db, name) in std::mem::take(&mut self.store.ready) {
                 for key in self.store.waiting_for(db, &name) {
                     let Some(kind) = self.store.kind_of(db, &name) else { break };
-                    if self.blocking.waits.get(&key).is_some_and(|w| w.kind == kind) {
+                    if self.blocking.waits.get(&key).is_some_and(|w| w.kind == Some(kind)) {
                         self.retry(host, key);
                     }
                 }

@@ -11,10 +11,13 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::table::Run;
 
+mod client;
+mod command;
 pub mod connection;
 pub mod options;
 mod outside;
 mod pubsub;
+mod server;
 mod strings;
 mod transactions;
 
@@ -22,7 +25,16 @@ mod transactions;
 pub type Family = &'static [(&'static str, Run)];
 
 /// All families.
-pub static FAMILIES: &[Family] = &[connection::COMMANDS, outside::COMMANDS, pubsub::COMMANDS, strings::COMMANDS, transactions::COMMANDS];
+pub static FAMILIES: &[Family] = &[
+    client::COMMANDS,
+    command::COMMANDS,
+    server::COMMANDS,
+    connection::COMMANDS,
+    outside::COMMANDS,
+    pubsub::COMMANDS,
+    strings::COMMANDS,
+    transactions::COMMANDS,
+];
 
 /// The encoding of an entry's value, as `OBJECT ENCODING` names it.
 pub fn encoding_of(entry: &keyspace::Entry) -> &'static str {
