@@ -12,7 +12,7 @@ use repl::{History, Log, ReplicationId};
 use resp::Args;
 
 /// Work that a command leaves for the event loop, which owns the sockets and threads.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub enum Todo {
     /// A client has become a replica: its connection is fed from the log now.
     ReplicaAttached(ClientKey),
@@ -22,6 +22,8 @@ pub enum Todo {
     StopFollowing,
     /// Tell the primary at once how far we are.
     Acknowledge,
+    /// Ask the replicas how far they are.
+    AskReplicas,
     /// Save in the background.
     BackgroundSave,
     /// Stop the server.
@@ -127,7 +129,9 @@ impl Outside {
         let stale = following && !self.link.is_up() && !config.replica_serve_stale_data;
         let misconf = self.saving.blocks_writes(engine);
         let wanted = config.min_replicas_to_write.get();
-        let few = wanted > 0 && !following && self.replicas.good(engine.store.now_ms, config.min_replicas_max_lag.get()) < wanted as usize;
+        let few = wanted > 0
+            && !following
+            && self.replicas.good(engine.store.now_ms, config.min_replicas_max_lag.get()) < wanted as usize;
         engine.gates.set(Gates::READ_ONLY, read_only);
         engine.gates.set(Gates::STALE, stale);
         engine.gates.set(Gates::MISCONF, misconf);
@@ -148,7 +152,7 @@ pub fn new_replication_id() -> ReplicationId {
 
 impl Host for Outside {
     fn command(&mut self, command: HostCommand, engine: &mut Engine, args: &Args) -> Result {
-        use super::commands::{config, debug, info, persistence, replication};
+        use super::commands::{config, debug, info, memory, persistence, replication};
         match command {
             HostCommand::BgSave => persistence::bgsave(self, engine, args),
             HostCommand::ConfigGet => config::get(engine, args),
@@ -158,6 +162,9 @@ impl Host for Outside {
             HostCommand::Debug => debug::debug(self, engine, args),
             HostCommand::Info => info::info(self, engine, args),
             HostCommand::LastSave => persistence::lastsave(self, engine),
+            HostCommand::MemoryDoctor => memory::doctor(self, engine),
+            HostCommand::MemoryMallocStats => memory::malloc_stats(engine),
+            HostCommand::MemoryStats => memory::stats(self, engine),
             HostCommand::Psync => replication::psync(self, engine, args),
             HostCommand::ReplConf => replication::replconf(self, engine, args),
             HostCommand::ReplicaOf => replication::replicaof(self, engine, args),
@@ -165,6 +172,7 @@ impl Host for Outside {
             HostCommand::Save => persistence::save(self, engine),
             HostCommand::Shutdown => persistence::shutdown(self, engine, args),
             HostCommand::Sync => replication::sync(self, engine),
+            HostCommand::Wait => replication::wait(self, engine, args),
         }
     }
 }

@@ -21,13 +21,25 @@ pub enum InVain {
     Null,
 }
 
+/// What WAIT waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Acknowledgements {
+    /// The end of the client's own writes in the replication stream.
+    pub offset: u64,
+    /// How many replicas must have come so far.
+    pub replicas: usize,
+    /// How many have.
+    pub have: usize,
+}
+
 /// Why a client waits.
 #[derive(Debug)]
 struct Wait {
     request: Kept,
     db: usize,
     keys: Vec<Box<[u8]>>,
-    kind: KeyKind,
+    kind: Option<KeyKind>,
+    acknowledgements: Option<Acknowledgements>,
     deadline_ms: Option<i64>,
 }
 
@@ -88,7 +100,14 @@ impl Engine {
                 distinct.push((*name).into());
             }
         }
-        let wait = Wait { request: Kept::new(args), db: self.store.db, keys: distinct, kind, deadline_ms };
+        let wait = Wait {
+            request: Kept::new(args),
+            db: self.store.db,
+            keys: distinct,
+            kind: Some(kind),
+            acknowledgements: None,
+            deadline_ms,
+        };
         self.blocking.waits.insert(key, wait);
         self.clients[key].flags.set(ClientFlags::BLOCKED, true);
     }
@@ -97,6 +116,41 @@ impl Engine {
         match in_vain {
             InVain::NullArray => self.out.null_array(),
             InVain::Null => self.out.null(),
+        }
+    }
+
+    /// The running client waits until enough replicas have its writes.
+    /// `timeout_ms` 0 waits forever.
+    pub fn block_for_replicas(&mut self, args: &Args, wanted: Acknowledgements, timeout_ms: i64) {
+        let key = self.current;
+        let deadline_ms = (timeout_ms > 0).then(|| self.store.now_ms.saturating_add(timeout_ms));
+        if let Some(at) = deadline_ms {
+            self.blocking.deadlines.insert((at, key));
+        }
+        let wait = Wait {
+            request: Kept::new(args),
+            db: self.store.db,
+            keys: Vec::new(),
+            kind: None,
+            acknowledgements: Some(wanted),
+            deadline_ms,
+        };
+        self.blocking.waits.insert(key, wait);
+        self.clients[key].flags.set(ClientFlags::BLOCKED, true);
+    }
+
+    /// Replicas have acknowledged these offsets: answers the clients that waited for them.
+    pub fn replicas_acknowledged(&mut self, offsets: &[u64]) {
+        let mut served = Vec::new();
+        for (key, wait) in &mut self.blocking.waits {
+            let Some(wanted) = &mut wait.acknowledgements else { continue };
+            wanted.have = offsets.iter().filter(|offset| **offset >= wanted.offset).count();
+            if wanted.have >= wanted.replicas {
+                served.push(*key);
+            }
+        }
+        for key in served {
+            self.unblock_with(key, None);
         }
     }
 
@@ -123,13 +177,13 @@ impl Engine {
     /// Ends a client's waiting from outside: as if its time were up, or with an error.
     /// False where it does not wait.
     pub fn unblock_with(&mut self, key: ClientKey, error: Option<&crate::error::Error>) -> bool {
-        if !self.blocking.waits.contains_key(&key) {
-            return false;
-        }
+        let Some(wait) = self.blocking.waits.get(&key) else { return false };
+        let replicas = wait.acknowledgements.map(|a| a.have);
         let out = self.output_of(key);
-        match error {
-            Some(error) => out.error(error.text()),
-            None => out.null_array(),
+        match (error, replicas) {
+            (Some(error), _) => out.error(error.text()),
+            (None, Some(n)) => out.int(n as i64),
+            (None, None) => out.null_array(),
         }
         self.unblock(key);
         true
@@ -158,7 +212,7 @@ impl Engine {
             for (db, name) in std::mem::take(&mut self.store.ready) {
                 for key in self.store.waiting_for(db, &name) {
                     let Some(kind) = self.store.kind_of(db, &name) else { break };
-                    if self.blocking.waits.get(&key).is_some_and(|w| w.kind == kind) {
+                    if self.blocking.waits.get(&key).is_some_and(|w| w.kind == Some(kind)) {
                         self.retry(host, key);
                     }
                 }

@@ -96,6 +96,8 @@ pub enum Order {
     CloseAfterReply(ClientKey),
     /// This client is no longer blocked: go on with the requests it has sent meanwhile.
     Resume(ClientKey),
+    /// A pause has ended: go on with all clients that it put off.
+    ResumePostponed,
 }
 
 /// The state of the server as commands see it.
@@ -298,7 +300,8 @@ impl Engine {
         if self.gates.any(Gates::MEMORY) && !from_primary {
             let fits = self.make_room();
             let needs_memory = command.flags.has(Flags::DENYOOM) || (is_exec && queued_any(self, Flags::DENYOOM));
-            let queueing = flags.any(ClientFlags::MULTI) && !matches!(command.spec.name, "exec" | "discard" | "multi" | "watch" | "unwatch" | "quit" | "reset");
+            let queueing = flags.any(ClientFlags::MULTI)
+                && !matches!(command.spec.name, "exec" | "discard" | "multi" | "watch" | "unwatch" | "quit" | "reset");
             if !fits && (needs_memory || (queueing && command.flags.has(Flags::DENYOOM))) {
                 return Some(self.refuse(Some(command), error::OOM));
             }
@@ -318,7 +321,15 @@ impl Engine {
         if v2_subscriber
             && !matches!(
                 command.spec.name,
-                "ping" | "subscribe" | "ssubscribe" | "sunsubscribe" | "unsubscribe" | "psubscribe" | "punsubscribe" | "quit" | "reset"
+                "ping"
+                    | "subscribe"
+                    | "ssubscribe"
+                    | "sunsubscribe"
+                    | "unsubscribe"
+                    | "psubscribe"
+                    | "punsubscribe"
+                    | "quit"
+                    | "reset"
             )
         {
             return Some(self.refuse(
@@ -366,7 +377,7 @@ impl Engine {
         let outer = self.running.replace(command);
         let reply_start = self.out.buf.len();
         let db = self.store.db;
-        if self.gates.any(Gates::MONITORED) && !command.flags.has(Flags::SKIP_MONITOR | Flags::ADMIN) {
+        if self.gates.any(Gates::MONITORED) && !command.flags.any(Flags::SKIP_MONITOR | Flags::ADMIN) {
             self.feed_monitors(args);
         }
         let result = match command.run {
@@ -502,7 +513,7 @@ impl Engine {
         line.push_str(self.clients.get(self.current).map_or("?", |c| &c.addr));
         line.push(']');
         let mut line = line.into_bytes();
-        for arg in args.iter() {
+        for arg in crate::stats::without_secrets(args) {
             line.push(b' ');
             base::text::quote(arg, &mut line);
         }

@@ -162,6 +162,14 @@ impl CommandTable {
         }
     }
 
+    /// The command or subcommand with this full name (`config|get`), in any case.
+    pub fn find_full(&self, name: &[u8]) -> Option<&Command> {
+        match name.iter().position(|b| *b == b'|') {
+            None => self.find(name),
+            Some(at) => self.find(&name[..at])?.subcommand(&name[at + 1..]),
+        }
+    }
+
     /// All commands, containers with their subcommands inside.
     pub fn iter(&self) -> impl Iterator<Item = &Command> {
         self.commands.iter()

@@ -3,8 +3,9 @@
 use crate::server::log::log;
 use crate::server::outside::{Outside, Todo};
 use crate::server::replicas::{State, attach};
+use engine::blocking::Acknowledgements;
 use engine::client::ClientFlags;
-use engine::commands::options::is;
+use engine::commands::options::{int_in, is};
 use engine::engine::Engine;
 use engine::error::{self, Error, Result};
 use repl::{Decision, Refusal};
@@ -31,7 +32,10 @@ pub fn replicaof(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
     };
     let host = String::from_utf8_lossy(&a[1]).into_owned();
     if o.link.primary.as_ref() == Some(&(host.clone(), port)) {
-        log!(Notice, "REPLICAOF would result into synchronization with the master we are already connected with. No operation performed.");
+        log!(
+            Notice,
+            "REPLICAOF would result into synchronization with the master we are already connected with. No operation performed."
+        );
         e.out.simple("OK Already connected to specified master");
         return Ok(());
     }
@@ -62,7 +66,11 @@ pub fn psync(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
             } else {
                 e.out.simple("CONTINUE");
             }
-            log!(Notice, "Partial resynchronization request from {ip}:{port} accepted. Sending {} bytes of backlog starting from offset {offset}.", o.log.end() - position);
+            log!(
+                Notice,
+                "Partial resynchronization request from {ip}:{port} accepted. Sending {} bytes of backlog starting from offset {offset}.",
+                o.log.end() - position
+            );
             attach(o, e, State::Online { await_ack: false }, position);
         }
         Decision::FullResync(why) => {
@@ -70,9 +78,21 @@ pub fn psync(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
                 e.stats.partial_sync_refusals += 1;
                 let asked = String::from_utf8_lossy(&a[1]).into_owned();
                 match why {
-                    Refusal::UnknownId => log!(Notice, "Partial resynchronization not accepted: Replication ID mismatch (Replica asked for '{asked}', my replication IDs are '{}' and '{}')", o.history.id, o.history.second_id),
-                    Refusal::BeyondSecondId => log!(Notice, "Partial resynchronization not accepted: Requested offset for second ID was {offset}, but I can reply up to {}", o.history.second_offset),
-                    _ => log!(Notice, "Unable to partial resync with replica {ip}:{port} for lack of backlog (Replica request was: {offset})."),
+                    Refusal::UnknownId => log!(
+                        Notice,
+                        "Partial resynchronization not accepted: Replication ID mismatch (Replica asked for '{asked}', my replication IDs are '{}' and '{}')",
+                        o.history.id,
+                        o.history.second_id
+                    ),
+                    Refusal::BeyondSecondId => log!(
+                        Notice,
+                        "Partial resynchronization not accepted: Requested offset for second ID was {offset}, but I can reply up to {}",
+                        o.history.second_offset
+                    ),
+                    _ => log!(
+                        Notice,
+                        "Unable to partial resync with replica {ip}:{port} for lack of backlog (Replica request was: {offset})."
+                    ),
                 }
             }
             full_sync(o, e, false);
@@ -124,7 +144,10 @@ pub fn replconf(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
             }
             () if is(option, "ip-address") => {
                 if value.len() > 46 {
-                    return Err(Error::new(format!("ERR REPLCONF ip-address provided by replica instance is too long: {} bytes", value.len())));
+                    return Err(Error::new(format!(
+                        "ERR REPLCONF ip-address provided by replica instance is too long: {} bytes",
+                        value.len()
+                    )));
                 }
                 o.replicas.about.entry(key).or_default().ip = String::from_utf8_lossy(value).into_owned();
             }
@@ -150,7 +173,12 @@ pub fn replconf(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
                 }
                 return Ok(());
             }
-            () => return Err(Error::new(format!("ERR Unrecognized REPLCONF option: {}", String::from_utf8_lossy(option)))),
+            () => {
+                return Err(Error::new(format!(
+                    "ERR Unrecognized REPLCONF option: {}",
+                    String::from_utf8_lossy(option)
+                )));
+            }
         }
     }
     e.out.ok();
@@ -168,6 +196,34 @@ fn acknowledged(o: &mut Outside, e: &mut Engine, offset: i64) {
             *await_ack = false;
         }
     }
+    if !e.blocking.is_empty() {
+        e.replicas_acknowledged(&o.replicas.acknowledged());
+    }
+}
+
+/// WAIT numreplicas timeout: until so many replicas have what this client has written.
+pub fn wait(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
+    if o.link.is_following() {
+        return Err(Error::fixed(
+            "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated.",
+        ));
+    }
+    let replicas = int_in(&a[1], 0..=i64::MAX, error::OUT_OF_RANGE)? as usize;
+    let timeout_ms = base::num::parse_i64(&a[2]).ok_or(error::TIMEOUT_NOT_INTEGER)?;
+    if timeout_ms < 0 {
+        return Err(error::TIMEOUT_NEGATIVE);
+    }
+    let offset = e.client().write_offset;
+    let have = o.replicas.acknowledged().into_iter().filter(|ack| *ack >= offset).count();
+    if have >= replicas || e.in_exec {
+        e.out.int(have as i64);
+        return Ok(());
+    }
+    e.block_for_replicas(a, Acknowledgements { offset, replicas, have }, timeout_ms);
+    if !o.todos.contains(&Todo::AskReplicas) {
+        o.todos.push(Todo::AskReplicas);
+    }
+    Ok(())
 }
 
 /// ROLE.
@@ -182,7 +238,8 @@ pub fn role(o: &mut Outside, e: &mut Engine) -> Result {
         return Ok(());
     }
     o.take_effects(e);
-    let online: Vec<_> = o.replicas.table.iter().filter(|(_, r)| r.is_online()).map(|(k, r)| (*k, r.ack_offset)).collect();
+    let online: Vec<_> =
+        o.replicas.table.iter().filter(|(_, r)| r.is_online()).map(|(k, r)| (*k, r.ack_offset)).collect();
     e.out.array(3);
     e.out.bulk(b"master");
     e.out.int(o.log.end() as i64);

@@ -35,7 +35,11 @@ impl Config {
     /// Takes over the lines of a file. `include` gets the names of files to read in between and
     /// returns their text. What an earlier line has set, a later one replaces; several `save` and
     /// `client-output-buffer-limit` lines add up.
-    pub fn load(&mut self, text: &[u8], include: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>) -> Result<(), FileError> {
+    pub fn load(
+        &mut self,
+        text: &[u8],
+        include: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>,
+    ) -> Result<(), FileError> {
         let mut saves_given = false;
         self.load_at_depth(text, include, &mut saves_given, 0)
     }
@@ -52,7 +56,8 @@ impl Config {
             if line.is_empty() || line[0] == b'#' {
                 continue;
             }
-            let fail = |reason: String| FileError { line: i + 1, text: String::from_utf8_lossy(line).into_owned(), reason };
+            let fail =
+                |reason: String| FileError { line: i + 1, text: String::from_utf8_lossy(line).into_owned(), reason };
             let words = resp::split_args(line).map_err(|_| fail("Unbalanced quotes in configuration line".into()))?;
             let words: Vec<&[u8]> = words.iter().map(|w| &w[..]).collect();
             let Some((name, values)) = words.split_first() else { continue };
@@ -85,7 +90,7 @@ impl Config {
             _ => {}
         }
         let Some(option) = find(&lower) else { return Err("Bad directive or wrong number of arguments".into()) };
-        if values.is_empty() || (values.len() > 1 && !option.takes_many()) {
+        if values.len() != 1 && !option.takes_many() {
             return Err("Bad directive or wrong number of arguments".into());
         }
         if option.name == "save" {
@@ -95,7 +100,7 @@ impl Config {
             }
             let mut more = self.options.save.clone();
             super::values::OptionValue::parse(&mut more, values)?;
-            if values == [&b""[..]] {
+            if values.iter().all(|word| word.is_empty()) {
                 self.options.save.0.clear();
             } else {
                 self.options.save.0.extend(more.0);
@@ -172,6 +177,7 @@ mod tests {
         assert_eq!(c.requirepass.get(), "a b");
         assert_eq!(c.client_output_buffer_limit.0[1].hard_bytes, 1 << 20);
         assert_eq!(load("save ''\n").unwrap().save.0, []);
+        assert_eq!(load("save\n").unwrap().save.0, []);
         assert_eq!(load("include a.conf\n").unwrap().port.get(), 70);
     }
 
