@@ -192,6 +192,9 @@ fn start(config: Config) -> Result<Server, String> {
     std::env::set_current_dir(config.dir.get()).map_err(|e| {
         format!("Can't chdir to '{}': {e}. Choose a folder that exists with the option `dir`.", config.dir.get())
     })?;
+    let mut config = config;
+    // Relative paths are from this folder now, so the option must not be one itself.
+    config.dir.0 = std::env::current_dir().map_err(|e| e.to_string())?.display().to_string();
     if config.daemonize {
         daemonize::Daemonize::new()
             .working_directory(std::env::current_dir().map_err(|e| e.to_string())?)
@@ -222,7 +225,6 @@ fn start(config: Config) -> Result<Server, String> {
     }
     let wanted = config.maxclients.get() as u64 + 64;
     let granted = net::raise_nofile(wanted);
-    let mut config = config;
     if granted < wanted {
         let clients = (granted as i64 - 64).max(1);
         log!(

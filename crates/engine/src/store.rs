@@ -132,6 +132,7 @@ pub struct Store {
 pub fn limits(config: &Config) -> Limits {
     Limits {
         list_max_listpack_size: config.list_max_listpack_size.get() as i32,
+        list_plain_bytes: 0,
         hash_max_listpack_entries: config.hash_max_listpack_entries.get() as usize,
         hash_max_listpack_value: config.hash_max_listpack_value.get() as usize,
         set_max_intset_entries: config.set_max_intset_entries.get() as usize,
@@ -181,7 +182,9 @@ impl Store {
     /// Takes over the settings that concern the data.
     pub fn apply_config(&mut self, config: &Config) {
         self.event_classes = config.notify_keyspace_events.0;
-        self.limits = limits(config);
+        // DEBUG sets this one; it is no option.
+        let list_plain_bytes = self.limits.list_plain_bytes;
+        self.limits = Limits { list_plain_bytes, ..limits(config) };
         self.access = match config.maxmemory_policy {
             MaxMemoryPolicy::AllKeysLfu | MaxMemoryPolicy::VolatileLfu => Access::Frequency,
             _ => Access::Clock,

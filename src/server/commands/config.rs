@@ -79,7 +79,7 @@ pub fn set(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
         option.parse(&mut next, &words).map_err(|reason| refused(name, &reason))?;
     }
     for (option, name) in &chosen {
-        apply_outside(o, option.name, &next).map_err(|reason| refused(name, &reason))?;
+        apply_outside(o, option.name, &mut next).map_err(|reason| refused(name, &reason))?;
     }
     for (option, _) in &chosen {
         option.copy(&next, &mut e.config);
@@ -105,10 +105,14 @@ fn protected_allowed(e: &mut Engine) -> bool {
 }
 
 /// What a change does at once, and may fail at.
-fn apply_outside(_: &mut Outside, name: &str, next: &config::Config) -> std::result::Result<(), String> {
+fn apply_outside(_: &mut Outside, name: &str, next: &mut config::Config) -> std::result::Result<(), String> {
     match name {
         "loglevel" => log::set_level(next.loglevel),
-        "dir" => std::env::set_current_dir(next.dir.get()).map_err(|e| format!("Changing directory: {e}"))?,
+        "dir" => {
+            std::env::set_current_dir(next.dir.get()).map_err(|e| format!("Changing directory: {e}"))?;
+            let absolute = std::env::current_dir().map_err(|e| format!("Changing directory: {e}"))?;
+            next.dir.0 = absolute.display().to_string();
+        }
         _ => {}
     }
     Ok(())

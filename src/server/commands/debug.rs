@@ -76,6 +76,11 @@ pub fn debug(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
             );
             e.out.verbatim("txt", text.as_bytes());
         }
+        () if is(word, "quicklist-packed-threshold") && a.len() == 3 => {
+            let bytes = engine::config::values::parse_bytes(&a[2]).and_then(|n| usize::try_from(n).ok());
+            e.store.limits.list_plain_bytes = bytes.ok_or(Error::fixed("ERR argument must be a memory value bigger than 1 and smaller than 4gb"))?;
+            e.out.ok();
+        }
         () if is(word, "replicate") && a.len() >= 4 => {
             let words: Vec<&[u8]> = a.iter_from(3).collect();
             let db = e.store.db;
@@ -156,7 +161,7 @@ fn data_digest(e: &Engine) -> String {
 fn object(e: &mut Engine, key: &[u8]) -> Result {
     let idle = |e: &Engine, access| e.store.idle_seconds(access);
     let entry = e.store.peek(key).ok_or(error::NO_SUCH_KEY)?;
-    let (access, bytes) = (entry.access(), entry.memory_usage());
+    let (at, access, bytes) = (entry.key().as_ptr() as usize, entry.access(), entry.memory_usage());
     let encoding = engine::commands::encoding_of(entry);
     let text = format!(
         "Value at:0x{:x} refcount:1 encoding:{encoding} serializedlength:{bytes} lru:{access} lru_seconds_idle:{}",

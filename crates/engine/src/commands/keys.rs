@@ -10,7 +10,7 @@ use crate::notify::Classes;
 use crate::store::KeyKind;
 use crate::table::Run;
 use base::glob::glob_matches;
-use keyspace::Entry;
+use keyspace::{Entry, ValueRef};
 use resp::{Args, Out};
 
 /// The handlers of this family.
@@ -265,11 +265,14 @@ fn object_encoding(e: &mut Engine, a: &Args) -> Result {
     Ok(())
 }
 
+/// Numbers below this are shared objects in Redis, which shows them with the largest count.
+const SHARED_INTEGERS: i64 = 10_000;
+
 fn object_refcount(e: &mut Engine, a: &Args) -> Result {
-    if e.store.exists(&a[2]) {
-        e.out.int(1)
-    } else {
-        e.out.null()
+    match e.store.peek(&a[2]).map(Entry::value) {
+        Some(ValueRef::Int(n)) if (0..SHARED_INTEGERS).contains(&n) => e.out.int(i64::from(i32::MAX)),
+        Some(_) => e.out.int(1),
+        None => e.out.null(),
     }
     Ok(())
 }

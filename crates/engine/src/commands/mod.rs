@@ -76,7 +76,7 @@ pub fn encoding_of(entry: &keyspace::Entry) -> &'static str {
     match entry.value() {
         Int(_) | Score(_) => "int",
         None => "embstr",
-        Bytes(bytes) if bytes.len() <= EMBEDDED_MAX => "embstr",
+        Bytes(bytes) if bytes.len() <= EMBEDDED_MAX && !entry.is_edited() => "embstr",
         Bytes(_) => "raw",
         List(list) => list.encoding(),
         Set(set) => set.encoding(),
