@@ -208,7 +208,7 @@ fn info(e: &mut Engine, a: &Args) -> Result {
     for name in a.iter_from(2) {
         match table.find_full(name) {
             Some(command) => command_info(out, command),
-            None => out.null_array(),
+            None => out.null(),
         }
     }
     Ok(())
@@ -346,17 +346,12 @@ fn list(e: &mut Engine, a: &Args) -> Result {
         }
         _ => return Err(error::SYNTAX),
     };
-    let filtered = a.len() > 2;
     let Engine { out, table, .. } = e;
     out.counted(Out::set, |out| {
         let mut n = 0;
-        for command in table.iter() {
-            // Subcommands are named only where something is searched for.
-            let subs: &[Command] = if filtered { &command.subcommands } else { &[] };
-            for command in std::iter::once(command).chain(subs).filter(|c| fits(c)) {
-                out.bulk(command.spec.name.as_bytes());
-                n += 1;
-            }
+        for command in table.iter_all().filter(|c| fits(c)) {
+            out.bulk(command.spec.name.as_bytes());
+            n += 1;
         }
         n
     });
