@@ -87,11 +87,6 @@ impl Outside {
         self.link.applied_bytes += raw.len() as u64;
     }
 
-    /// Whether the log is kept as a back-log for replicas.
-    pub fn has_backlog(&self, engine: &Engine) -> bool {
-        engine.stream.enabled || self.replicas.backlog
-    }
-
     /// Makes the back-log, before the first replica is served. Data that nobody has followed yet
     /// gets a name of its own, since its earlier changes were not recorded.
     pub fn create_backlog(&mut self, engine: &mut Engine) {

@@ -505,6 +505,24 @@ impl Server {
     }
 }
 
+/// Opens and closes the sockets that the settings ask for, on this port: an error says that they could not be opened.
+pub fn try_to_listen(config: &Config, port: u16) -> io::Result<()> {
+    for bind in &config.bind.0 {
+        let (optional, host) = bind.strip_prefix('-').map_or((false, bind.as_str()), |host| (true, host));
+        let addresses = addresses(host, port);
+        if addresses.is_empty() && !optional {
+            return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, format!("{host} has no address")));
+        }
+        for addr in addresses {
+            match net::listen_tcp(addr, 1) {
+                Err(error) if !optional => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The addresses that a word of `bind` means.
 fn addresses(host: &str, port: u16) -> Vec<SocketAddr> {
     match host {

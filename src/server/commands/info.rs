@@ -53,15 +53,6 @@ pub fn info(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
     Ok(())
 }
 
-/// The text of one section, for reports.
-pub fn section(o: &mut Outside, e: &mut Engine, wanted: &str) -> String {
-    let mut text = String::new();
-    if let Some((_, write)) = SECTIONS.iter().find(|(name, _)| *name == wanted) {
-        write(o, e, &mut text);
-    }
-    text
-}
-
 macro_rules! fields {
     ($text:ident, $($name:literal: $value:expr),* $(,)?) => {
         $( let _ = write!($text, concat!($name, ":{}\r\n"), $value); )*
