@@ -30,6 +30,10 @@ impl Server {
         if !self.expire_keys() {
             self.next_tick_ms = now_ms + BUSY_TICK_MS;
         }
+        // A limit that was lowered, or memory that others than commands took, is seen here.
+        if self.engine.gates.any(Gates::MEMORY) {
+            self.engine.make_room();
+        }
         self.sample();
         self.end_pause();
         self.link_cron();

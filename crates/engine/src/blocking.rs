@@ -187,6 +187,10 @@ impl Engine {
     pub fn unblock_with(&mut self, key: ClientKey, error: Option<&crate::error::Error>) -> bool {
         let Some(wait) = self.blocking.waits.get(&key) else { return false };
         let replicas = wait.acknowledgements.map(|a| a.have);
+        if let Ok(command) = self.resolve(&wait.request.args()) {
+            // It was not counted when it began to wait.
+            self.stats.command_ran(command.index, 0, error.is_some());
+        }
         let out = self.output_of(key);
         match (error, replicas) {
             (Some(error), _) => out.error(error.text()),

@@ -146,6 +146,8 @@ pub struct Traffic {
     pub received_bytes: u64,
     /// All bytes sent.
     pub sent_bytes: u64,
+    /// Commands run.
+    pub commands: u64,
 }
 
 /// The class that output limits and `CLIENT KILL TYPE` go by.

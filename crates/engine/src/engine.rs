@@ -276,6 +276,7 @@ impl Engine {
         };
         let client = &mut self.clients[self.current];
         client.last_command = Some(command.index);
+        client.traffic.commands += 1;
         if !client.authenticated && !command.flags.has(Flags::NO_AUTH) {
             return self.refuse(Some(command), error::NO_AUTH);
         }
@@ -335,6 +336,10 @@ impl Engine {
             let queued = &engine.clients[engine.current].queued;
             queued.iter().any(|k| engine.resolve(&k.args()).is_ok_and(|c| c.flags.any(wanted)))
         };
+        let queued_lacks = |engine: &Self, wanted: Flags| {
+            let queued = &engine.clients[engine.current].queued;
+            queued.iter().any(|k| engine.resolve(&k.args()).is_ok_and(|c| !c.flags.has(wanted)))
+        };
         let is_write = command.flags.any(Flags::WRITE) || (is_exec && queued_any(self, Flags::WRITE));
         if self.gates.any(Gates::MEMORY) && !from_primary {
             let fits = self.make_room();
@@ -379,10 +384,12 @@ impl Engine {
                 )),
             ));
         }
-        if self.gates.any(Gates::STALE) && !from_primary && !command.flags.has(Flags::STALE) {
+        let stale_allowed = command.flags.has(Flags::STALE) && !(is_exec && queued_lacks(self, Flags::STALE));
+        if self.gates.any(Gates::STALE) && !from_primary && !stale_allowed {
             return Some(self.refuse(Some(command), error::MASTER_DOWN));
         }
-        if self.gates.any(Gates::LOADING) && !from_primary && !command.flags.has(Flags::LOADING) {
+        let loading_allowed = command.flags.has(Flags::LOADING) && !(is_exec && queued_lacks(self, Flags::LOADING));
+        if self.gates.any(Gates::LOADING) && !from_primary && !loading_allowed {
             return Some(self.refuse(Some(command), error::LOADING));
         }
         if self.gates.any(Gates::ASYNC_LOADING) && command.flags.has(Flags::NO_ASYNC_LOADING) && !from_primary {
@@ -514,6 +521,16 @@ impl Engine {
         if !self.in_exec {
             client.flags.set(ClientFlags::REPLY_SKIP, flags.any(ClientFlags::REPLY_SKIP_NEXT));
             client.flags.set(ClientFlags::REPLY_SKIP_NEXT, false);
+        }
+    }
+
+    /// Bytes of replies from which on the running client will be closed for its output limit: what would come
+    /// after them need not be made.
+    pub fn reply_cap(&self) -> usize {
+        match self.config.client_output_buffer_limit.0[0].hard_bytes {
+            1.. if self.in_exec => usize::MAX,
+            hard @ 1.. => hard as usize,
+            _ => usize::MAX,
         }
     }
 

@@ -113,7 +113,7 @@ fn clients(o: &mut Outside, e: &mut Engine, text: &mut String) {
         "maxclients": e.config.maxclients.get(),
         "client_recent_max_input_buffer": largest(|c| c.traffic.query_capacity),
         "client_recent_max_output_buffer": largest(|c| c.output_bytes()),
-        "blocked_clients": e.blocking.len(),
+        "blocked_clients": e.blocking.len() + e.clients.iter().filter(|(_, c)| c.flags.any(ClientFlags::POSTPONED)).count(),
         "tracking_clients": 0,
         "pubsub_clients": e.clients.iter().filter(|(_, c)| c.flags.any(ClientFlags::PUBSUB)).count(),
         "watching_clients": e.clients.iter().filter(|(_, c)| !c.watched.is_empty()).count(),
