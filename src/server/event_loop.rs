@@ -595,7 +595,8 @@ impl Server {
         self.conns.get(id).is_none()
     }
 
-    fn check_output_limit(&mut self, id: ConnId) {
+    /// Closes a client that leaves more unread than its class may.
+    pub fn check_output_limit(&mut self, id: ConnId) {
         let Some(key) = self.conns.get(id).and_then(|c| c.client) else { return };
         let now_ms = self.engine.store.now_ms;
         let limits = self.engine.config.client_output_buffer_limit.0;

@@ -107,8 +107,8 @@ pub struct Engine {
     pub store: Store,
     /// Replies of the running client.
     pub out: Out,
-    /// Messages for the running client, while its replies are dropped.
-    pub kept_pushes: Vec<u8>,
+    /// Messages for the running client that follow its command's reply.
+    pub(crate) deferred: Vec<u8>,
     /// The client whose command runs.
     pub current: ClientKey,
     /// All connections.
@@ -164,7 +164,7 @@ impl Engine {
         let mut engine = Self {
             store: Store::new(config.databases.get() as usize, seed),
             out: Out::default(),
-            kept_pushes: Vec::new(),
+            deferred: Vec::new(),
             current: ClientKey(u32::MAX),
             clients: Clients::default(),
             stream: Stream::default(),
@@ -452,6 +452,9 @@ impl Engine {
         if special {
             self.end_reply_skip(reply_start);
         }
+        if !self.deferred.is_empty() && !self.in_exec {
+            self.out.buf.append(&mut self.deferred);
+        }
         self.running = outer;
     }
 
@@ -515,8 +518,6 @@ impl Engine {
         let unwanted = ClientFlags::REPLY_OFF | ClientFlags::REPLY_SKIP | ClientFlags::PRIMARY;
         if flags.any(unwanted) && !self.in_exec {
             self.out.buf.truncate(start);
-            // Messages are no replies: they are sent all the same.
-            self.out.buf.append(&mut self.kept_pushes);
         }
         if !self.in_exec {
             client.flags.set(ClientFlags::REPLY_SKIP, flags.any(ClientFlags::REPLY_SKIP_NEXT));

@@ -125,7 +125,7 @@ impl Engine {
         }
         client.flags.set(ClientFlags::PUBSUB, true);
         let count = client.subscriptions.count(kind);
-        self.send_message(key, |out| confirm(out, kind.words().0, Some(name), count));
+        self.confirm_to_self(|out| confirm(out, kind.words().0, Some(name), count));
     }
 
     /// Unsubscribes the running client from `name` and confirms it.
@@ -139,7 +139,7 @@ impl Engine {
         if client.subscriptions.is_empty() {
             client.flags.set(ClientFlags::PUBSUB, false);
         }
-        self.send_message(key, |out| confirm(out, kind.words().1, Some(name), count));
+        self.confirm_to_self(|out| confirm(out, kind.words().1, Some(name), count));
     }
 
     /// Unsubscribes the running client from all of a kind; confirms each, or once where there was none.
@@ -147,7 +147,7 @@ impl Engine {
         let names: Vec<Box<[u8]>> = self.clients[self.current].subscriptions.of(kind).iter().cloned().collect();
         if names.is_empty() {
             let count = self.clients[self.current].subscriptions.count(kind);
-            self.send_message(self.current, |out| confirm(out, kind.words().1, None, count));
+            self.confirm_to_self(|out| confirm(out, kind.words().1, None, count));
         }
         for name in names {
             self.unsubscribe(kind, &name);
@@ -213,15 +213,28 @@ impl Engine {
         }
     }
 
-    /// Writes a message to a client, also where it wants no replies.
-    fn send_message(&mut self, key: ClientKey, write: impl FnOnce(&mut Out)) {
+    /// Confirms a subscription to the running client, also where it wants no replies.
+    fn confirm_to_self(&mut self, write: impl FnOnce(&mut Out)) {
         let unwanted = ClientFlags::REPLY_OFF | ClientFlags::REPLY_SKIP;
-        if key == self.current && self.clients[key].flags.any(unwanted) {
-            let mut kept = Out { buf: std::mem::take(&mut self.kept_pushes), protocol: self.out.protocol };
-            write(&mut kept);
-            self.kept_pushes = kept.buf;
+        if self.client().flags.any(unwanted) {
+            self.defer(write);
+        } else {
+            write(&mut self.out);
+        }
+    }
+
+    /// Writes a message to a client. One to the running client itself follows its command's reply.
+    fn send_message(&mut self, key: ClientKey, write: impl FnOnce(&mut Out)) {
+        if key == self.current {
+            self.defer(write);
         } else {
             write(self.output_of(key));
         }
+    }
+
+    fn defer(&mut self, write: impl FnOnce(&mut Out)) {
+        let mut deferred = Out { buf: std::mem::take(&mut self.deferred), protocol: self.out.protocol };
+        write(&mut deferred);
+        self.deferred = deferred.buf;
     }
 }
