@@ -135,10 +135,7 @@ pub fn rdb(session: &mut Session, path: &str) -> Result<(), String> {
     };
     copy_snapshot(connection, mark.as_deref(), length, &mut file)?;
     file.flush().map_err(|e| format!("Error writing data to disk: {e}"))?;
-    match mark {
-        Some(_) => eprintln!("Transfer finished with success after {} bytes", "EOF mark and all"),
-        None => eprintln!("Transfer finished with success."),
-    }
+    eprintln!("Transfer finished with success.");
     Ok(())
 }
 
