@@ -39,13 +39,14 @@ impl Source for FileSource {
 
 /// Runs the command with these arguments.
 pub fn main(args: &[String]) -> ExitCode {
-    let options = match Options::try_parse_from(std::iter::once("rekindle check-rdb".to_owned()).chain(args.iter().cloned())) {
-        Ok(options) => options,
-        Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
-        }
-    };
+    let options =
+        match Options::try_parse_from(std::iter::once("rekindle check-rdb".to_owned()).chain(args.iter().cloned())) {
+            Ok(options) => options,
+            Err(error) => {
+                let _ = error.print();
+                return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+            }
+        };
     println!("[offset 0] Checking RDB file {}", options.file);
     let file = match File::open(&options.file) {
         Ok(file) => file,
@@ -54,7 +55,8 @@ pub fn main(args: &[String]) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
+    let now_ms =
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
     let report = check_rdb(FileSource(file), ReadOptions::default(), now_ms);
     for (name, value) in &report.aux {
         println!("[info] AUX FIELD {} = '{}'", String::from_utf8_lossy(name), String::from_utf8_lossy(value));
@@ -69,7 +71,10 @@ pub fn main(args: &[String]) -> ExitCode {
         Ok(summary) => {
             match summary.checksum {
                 Some(_) => println!("[offset {}] Checksum OK", summary.bytes),
-                None => println!("[offset {}] RDB file was saved with checksum disabled: no check performed.", summary.bytes),
+                None => println!(
+                    "[offset {}] RDB file was saved with checksum disabled: no check performed.",
+                    summary.bytes
+                ),
             }
             println!("[offset {}] \\o/ RDB looks OK! \\o/", summary.bytes);
             true

@@ -31,7 +31,8 @@ Try: rekindle COMMAND --help
 fn main() -> ExitCode {
     let mut args: Vec<String> = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
     let called = args.first().map_or(String::new(), |a| a.rsplit('/').next().unwrap_or("").to_owned());
-    let command = ["redis-", "valkey-", "rekindle-"].iter().find_map(|prefix| called.strip_prefix(prefix)).map(str::to_owned);
+    let command =
+        ["redis-", "valkey-", "rekindle-"].iter().find_map(|prefix| called.strip_prefix(prefix)).map(str::to_owned);
     let command = match command {
         Some(command) => {
             args.remove(0);

@@ -79,7 +79,10 @@ fn decoded(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut i = 0;
     while i < bytes.len() {
-        let code = bytes.get(i + 1..i + 3).and_then(|h| std::str::from_utf8(h).ok()).and_then(|h| u8::from_str_radix(h, 16).ok());
+        let code = bytes
+            .get(i + 1..i + 3)
+            .and_then(|h| std::str::from_utf8(h).ok())
+            .and_then(|h| u8::from_str_radix(h, 16).ok());
         match code.filter(|_| bytes[i] == b'%') {
             Some(byte) => {
                 out.push(byte);
@@ -102,7 +105,14 @@ mod tests {
     fn uris_are_taken_apart() {
         let mut target = Target::default();
         target.apply_uri("redis://me:p%40ss@host:7000/3").unwrap();
-        let want = Target { host: "host".into(), port: 7000, socket: None, user: Some("me".into()), password: Some("p@ss".into()), db: 3 };
+        let want = Target {
+            host: "host".into(),
+            port: 7000,
+            socket: None,
+            user: Some("me".into()),
+            password: Some("p@ss".into()),
+            db: 3,
+        };
         assert_eq!(target, want);
         let mut target = Target::default();
         target.apply_uri("valkey://secret@[::1]").unwrap();

@@ -71,7 +71,8 @@ fn key_spec(out: &mut String, key: &Value) {
         "Find::Unknown".into()
     };
     let flags: Vec<&str> = list(key, "flags").filter_map(Value::as_str).collect();
-    write!(out, "KeySpec {{ flags: &{flags:?}, begin: {begin}, find: {find} }},").expect("writing to a string does not fail");
+    write!(out, "KeySpec {{ flags: &{flags:?}, begin: {begin}, find: {find} }},")
+        .expect("writing to a string does not fail");
 }
 
 fn args(out: &mut String, row: &Value) {

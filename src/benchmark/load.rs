@@ -98,7 +98,8 @@ impl Scanner {
     fn value(&mut self, line: &[u8]) -> Result<bool, ErrorReply> {
         let number = || {
             let digits = line[1..].trim_ascii();
-            base::num::parse_i64(digits).ok_or_else(|| ErrorReply(format!("bad reply: {}", String::from_utf8_lossy(line).trim_end())))
+            base::num::parse_i64(digits)
+                .ok_or_else(|| ErrorReply(format!("bad reply: {}", String::from_utf8_lossy(line).trim_end())))
         };
         self.pending = self.pending.saturating_sub(1);
         match line[0] {
@@ -134,7 +135,9 @@ pub fn open(target: &Target, prefix: &[Vec<Vec<u8>>]) -> Result<Connection, Stri
     for command in prefix {
         let words: Vec<&[u8]> = command.iter().map(Vec::as_slice).collect();
         match connection.call(&words) {
-            Ok(resp::Value::Error(text)) => return Err(format!("Error from server: {}", String::from_utf8_lossy(&text))),
+            Ok(resp::Value::Error(text)) => {
+                return Err(format!("Error from server: {}", String::from_utf8_lossy(&text)));
+            }
             Ok(_) => {}
             Err(error) => return Err(format!("Error: {}", reason(&error))),
         }
@@ -162,7 +165,8 @@ pub fn run(plan: &Plan, shared: &Shared, clients: Vec<Connection>, seed: u64) ->
     let fail = |e: io::Error| format!("Error: {}", reason(&e));
     for (i, connection) in clients.into_iter().enumerate() {
         connection.set_nonblocking(true).map_err(fail)?;
-        epoll::add(&epoll, connection.fd(), epoll::EventData::new_u64(i as u64), epoll::EventFlags::IN).map_err(|e| fail(e.into()))?;
+        epoll::add(&epoll, connection.fd(), epoll::EventData::new_u64(i as u64), epoll::EventFlags::IN)
+            .map_err(|e| fail(e.into()))?;
         let mut client = Client {
             connection,
             out: batch.clone(),
@@ -205,7 +209,11 @@ pub fn run(plan: &Plan, shared: &Shared, clients: Vec<Connection>, seed: u64) ->
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => continue,
                 Err(e) => return Err(fail(e)),
             };
-            let done = client.scanner.feed(&input[..n]).map_err(|e| format!("Error from server: {}", e.0))?.min(client.waiting);
+            let done = client
+                .scanner
+                .feed(&input[..n])
+                .map_err(|e| format!("Error from server: {}", e.0))?
+                .min(client.waiting);
             if done > 0 {
                 let us = u64::try_from(client.started.elapsed().as_micros()).unwrap_or(u64::MAX).min(LATENCY_MAX_US);
                 histogram.saturating_record_n(us, done);

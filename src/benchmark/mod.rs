@@ -108,13 +108,14 @@ struct Options {
 
 /// Runs the command with these arguments.
 pub fn main(args: &[String]) -> ExitCode {
-    let options = match Options::try_parse_from(std::iter::once("rekindle benchmark".to_owned()).chain(args.iter().cloned())) {
-        Ok(options) => options,
-        Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
-        }
-    };
+    let options =
+        match Options::try_parse_from(std::iter::once("rekindle benchmark".to_owned()).chain(args.iter().cloned())) {
+            Ok(options) => options,
+            Err(error) => {
+                let _ = error.print();
+                return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+            }
+        };
     match Bench::new(options).and_then(|b| b.run()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -224,7 +225,9 @@ impl Bench {
             let title = self.options.command.join(" ");
             if self.options.stdin {
                 let mut last = Vec::new();
-                std::io::stdin().read_to_end(&mut last).map_err(|e| format!("Error: can't read the standard input: {e}"))?;
+                std::io::stdin()
+                    .read_to_end(&mut last)
+                    .map_err(|e| format!("Error: can't read the standard input: {e}"))?;
                 command.push(last);
             }
             let request = encoded(&command.iter().map(Vec::as_slice).collect::<Vec<_>>());
@@ -237,7 +240,8 @@ impl Bench {
         }
         let mut seed = base::rng::Rng::new(1234);
         let data: Vec<u8> = (0..self.options.size).map(|_| b'A' + seed.below(26) as u8).collect();
-        let chosen: Option<Vec<String>> = self.options.tests.as_ref().map(|t| t.split(',').map(|t| t.trim().to_lowercase()).collect());
+        let chosen: Option<Vec<String>> =
+            self.options.tests.as_ref().map(|t| t.split(',').map(|t| t.trim().to_lowercase()).collect());
         loop {
             for (names, title, request) in tests(&data, self.options.random.is_some()) {
                 if chosen.as_ref().is_none_or(|chosen| names.iter().any(|n| chosen.iter().any(|c| c == n))) {
@@ -260,14 +264,19 @@ impl Bench {
             connection.set_nonblocking(true).map_err(|e| format!("Error: {e}"))?;
         }
         loop {
-            let mut fds: Vec<_> = connections.iter().map(|c| rustix::event::PollFd::from_borrowed_fd(c.fd(), rustix::event::PollFlags::IN)).collect();
+            let mut fds: Vec<_> = connections
+                .iter()
+                .map(|c| rustix::event::PollFd::from_borrowed_fd(c.fd(), rustix::event::PollFlags::IN))
+                .collect();
             let _ = rustix::event::poll(&mut fds, None);
             let ready: Vec<bool> = fds.iter().map(|f| !f.revents().is_empty()).collect();
             for (connection, _) in connections.iter_mut().zip(ready).filter(|(_, ready)| *ready) {
                 let mut more = [0; 512];
                 match connection.read(&mut more) {
                     Ok(0) => return Err("Error: Server closed the connection".into()),
-                    Ok(n) if more[0] == b'-' => return Err(format!("Error from server: {}", String::from_utf8_lossy(&more[1..n]).trim_end())),
+                    Ok(n) if more[0] == b'-' => {
+                        return Err(format!("Error from server: {}", String::from_utf8_lossy(&more[1..n]).trim_end()));
+                    }
                     Ok(_) => {}
                     Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
                     Err(error) => return Err(format!("Error: {error}")),
@@ -298,7 +307,9 @@ impl Bench {
         for (i, connection) in self.connect(options.clients as usize)?.into_iter().enumerate() {
             shares[i % threads].push(connection);
         }
-        let latencies = Mutex::new(Histogram::<u64>::new_with_bounds(10, load::LATENCY_MAX_US, plan.figures).expect("the bounds are in order"));
+        let latencies = Mutex::new(
+            Histogram::<u64>::new_with_bounds(10, load::LATENCY_MAX_US, plan.figures).expect("the bounds are in order"),
+        );
         let failure: Mutex<Option<String>> = Mutex::new(None);
         let started = Instant::now();
         let mut finished_at = started;
@@ -310,7 +321,11 @@ impl Bench {
                 let seed = u64::from(std::process::id()) << 16 | i as u64;
                 scope.spawn(move || {
                     match load::run(plan, shared, share, seed) {
-                        Ok(histogram) => latencies.lock().expect("no thread panics with the lock").add(&histogram).expect("same bounds"),
+                        Ok(histogram) => latencies
+                            .lock()
+                            .expect("no thread panics with the lock")
+                            .add(&histogram)
+                            .expect("same bounds"),
                         Err(error) => {
                             failure.lock().expect("no thread panics with the lock").get_or_insert(error);
                             // The others would wait for ever for a share of the work that is lost.
@@ -339,12 +354,17 @@ impl Bench {
         }
         let latencies = latencies.into_inner().expect("the threads have ended");
         let elapsed_ms = u64::try_from((finished_at - started).as_millis()).unwrap_or(u64::MAX);
-        let outcome = Outcome { title, finished: shared.finished.load(Ordering::Relaxed), elapsed_ms, latencies: &latencies };
+        let outcome =
+            Outcome { title, finished: shared.finished.load(Ordering::Relaxed), elapsed_ms, latencies: &latencies };
         if options.csv {
             println!("{}", outcome.csv());
         } else {
             print!("{:printed$}\r", " ");
-            if options.quiet { println!("{}", outcome.line()) } else { print!("{}", outcome.text(&self.setup(payload))) }
+            if options.quiet {
+                println!("{}", outcome.line())
+            } else {
+                print!("{}", outcome.text(&self.setup(payload)))
+            }
         }
         let _ = std::io::stdout().flush();
         Ok(())
@@ -371,8 +391,12 @@ impl Bench {
 
 fn fetch_config(connection: &mut Connection) -> Option<(String, String)> {
     let mut get = |name: &str| match connection.call(&[b"CONFIG", b"GET", name.as_bytes()]).ok()? {
-        resp::Value::Array(pair) => pair.get(1).and_then(|v| v.as_bytes()).map(|b| String::from_utf8_lossy(b).into_owned()),
-        resp::Value::Map(pairs) => pairs.first().and_then(|(_, v)| v.as_bytes()).map(|b| String::from_utf8_lossy(b).into_owned()),
+        resp::Value::Array(pair) => {
+            pair.get(1).and_then(|v| v.as_bytes()).map(|b| String::from_utf8_lossy(b).into_owned())
+        }
+        resp::Value::Map(pairs) => {
+            pairs.first().and_then(|(_, v)| v.as_bytes()).map(|b| String::from_utf8_lossy(b).into_owned())
+        }
         _ => None,
     };
     Some((get("save")?, get("appendonly")?))
@@ -390,7 +414,8 @@ struct Progress<'a> {
 impl Progress<'_> {
     /// Prints it over the `before` characters there; how many it has now.
     fn show(&mut self, shared: &Shared, before: usize) -> usize {
-        let (finished, latency_us) = (shared.finished.load(Ordering::Relaxed), shared.latency_us.load(Ordering::Relaxed));
+        let (finished, latency_us) =
+            (shared.finished.load(Ordering::Relaxed), shared.latency_us.load(Ordering::Relaxed));
         let now = Instant::now();
         let rate = |n: u64, time: Duration| n as f64 / time.as_secs_f64().max(0.001);
         let average = |us: u64, n: u64| us as f64 / n.max(1) as f64 / 1000.0;

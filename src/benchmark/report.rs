@@ -3,8 +3,7 @@
 use hdrhistogram::Histogram;
 
 /// The columns of `--csv`.
-pub const CSV_HEADER: &str =
-    "\"test\",\"rps\",\"avg_latency_ms\",\"min_latency_ms\",\"p50_latency_ms\",\"p95_latency_ms\",\"p99_latency_ms\",\"max_latency_ms\"";
+pub const CSV_HEADER: &str = "\"test\",\"rps\",\"avg_latency_ms\",\"min_latency_ms\",\"p50_latency_ms\",\"p95_latency_ms\",\"p99_latency_ms\",\"max_latency_ms\"";
 
 /// One test's result.
 pub struct Outcome<'a> {
@@ -89,7 +88,10 @@ impl Outcome<'_> {
         }
         let names = ["avg", "min", "p50", "p95", "p99", "max"].map(|n| format!(" {n:>9}")).concat();
         let figures = self.figures().map(|f| format!(" {f:>9.3}")).concat();
-        out += &format!("\nSummary:\n  throughput summary: {:.2} requests per second\n  latency summary (msec):\n", self.rps());
+        out += &format!(
+            "\nSummary:\n  throughput summary: {:.2} requests per second\n  latency summary (msec):\n",
+            self.rps()
+        );
         out += &format!("   {names}\n   {figures}\n");
         out
     }

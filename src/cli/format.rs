@@ -94,6 +94,15 @@ fn people(value: &Value, prefix: &str, out: &mut Vec<u8>) {
                 people(name, &inner, out);
                 out.pop();
                 out.extend_from_slice(b" => ");
+                let nested = match value {
+                    Value::Array(items) | Value::Set(items) | Value::Push(items) => !items.is_empty(),
+                    Value::Map(pairs) => !pairs.is_empty(),
+                    _ => false,
+                };
+                if nested {
+                    out.push(b'\n');
+                    out.extend_from_slice(inner.as_bytes());
+                }
                 people(value, &inner, out);
             }
         }
@@ -121,7 +130,9 @@ fn raw(value: &Value, between: &[u8], out: &mut Vec<u8>) {
             out.extend_from_slice(text);
             out.push(b'\n');
         }
-        Value::Simple(text) | Value::Bulk(text) | Value::Verbatim(_, text) | Value::BigNumber(text) => out.extend_from_slice(text),
+        Value::Simple(text) | Value::Bulk(text) | Value::Verbatim(_, text) | Value::BigNumber(text) => {
+            out.extend_from_slice(text)
+        }
         Value::Int(n) => out.extend_from_slice(n.to_string().as_bytes()),
         Value::Double(n) => out.extend_from_slice(&double(*n)),
         Value::Bool(yes) => out.extend_from_slice(if *yes { b"(true)" } else { b"(false)" }),
@@ -265,11 +276,17 @@ mod tests {
     #[test]
     fn nested_replies_line_up() {
         let bulk = |s: &str| Value::Bulk(s.into());
-        let value = Value::Array(vec![bulk("a"), Value::Array(vec![Value::Int(1), Value::Null]), Value::Map(vec![(bulk("k"), Value::Bool(true))])]);
+        let value = Value::Array(vec![
+            bulk("a"),
+            Value::Array(vec![Value::Int(1), Value::Null]),
+            Value::Map(vec![(bulk("k"), Value::Bool(true))]),
+        ]);
         check(&value, Style::People, "1) \"a\"\n2) 1) (integer) 1\n   2) (nil)\n3) 1# \"k\" => (true)\n");
         check(&value, Style::Raw, "a\n1\n\nk (true)\n");
         check(&value, Style::Csv, "\"a\",1,NULL,\"k\",true\n");
         check(&value, Style::Json, "[\"a\",[1,null],{\"k\":true}]\n");
+        let value = Value::Map(vec![(bulk("k"), Value::Array(vec![Value::Int(1), Value::Int(2)]))]);
+        check(&value, Style::People, "1# \"k\" => \n   1) (integer) 1\n   2) (integer) 2\n");
         check(&bulk("é\u{1}\""), Style::Json, "\"é\\u0001\\\"\"\n");
         check(&Value::Bulk(vec![0xf0, b'e']), Style::QuotedJson, "\"\\\\xf0e\"\n");
     }

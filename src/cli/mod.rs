@@ -104,7 +104,11 @@ fn run(options: Options) -> Result<bool, String> {
     if let Mode::Intrinsic(seconds) = mode {
         return modes::intrinsic(seconds).map(|()| true);
     }
-    if mode == Mode::Commands && options.command.is_empty() && !options.last_from_stdin && options.tag_from_stdin.is_none() {
+    if mode == Mode::Commands
+        && options.command.is_empty()
+        && !options.last_from_stdin
+        && options.tag_from_stdin.is_none()
+    {
         repl::run(&mut Session::new(options));
         return Ok(true);
     }
@@ -150,7 +154,8 @@ fn one_shot(options: Options) -> Result<bool, String> {
             },
         }
     }
-    let (repeat, interval, error_status, style) = (options.repeat, options.interval, options.error_status, options.style);
+    let (repeat, interval, error_status, style) =
+        (options.repeat, options.interval, options.error_status, options.style);
     let mut session = Session::new(options);
     session.connect()?;
     let mut done = 0;

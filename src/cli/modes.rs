@@ -122,11 +122,20 @@ pub fn rdb(session: &mut Session, path: &str) -> Result<(), String> {
     if header.first() == Some(&b'-') {
         return Err(format!("SYNC with master failed: {}", String::from_utf8_lossy(&header)));
     }
-    let announced = header.strip_prefix(b"$").ok_or_else(|| format!("SYNC: unexpected reply {}", String::from_utf8_lossy(&header)))?;
+    let announced = header
+        .strip_prefix(b"$")
+        .ok_or_else(|| format!("SYNC: unexpected reply {}", String::from_utf8_lossy(&header)))?;
     let mark = announced.strip_prefix(b"EOF:").map(<[u8]>::to_vec);
-    let length = if mark.is_none() { base::num::parse_i64(announced).and_then(|n| u64::try_from(n).ok()).ok_or("SYNC: bad length")? } else { 0 };
+    let length = if mark.is_none() {
+        base::num::parse_i64(announced).and_then(|n| u64::try_from(n).ok()).ok_or("SYNC: bad length")?
+    } else {
+        0
+    };
     match &mark {
-        Some(mark) => eprintln!("SYNC sent to master, writing bytes of bulk transfer until EOF marker '{}' to '{path}'", String::from_utf8_lossy(mark)),
+        Some(mark) => eprintln!(
+            "SYNC sent to master, writing bytes of bulk transfer until EOF marker '{}' to '{path}'",
+            String::from_utf8_lossy(mark)
+        ),
         None => eprintln!("SYNC sent to master, writing {length} bytes to '{path}'"),
     }
     let mut file: Box<dyn Write> = match path {
@@ -140,7 +149,12 @@ pub fn rdb(session: &mut Session, path: &str) -> Result<(), String> {
 }
 
 /// Copies the snapshot: `length` bytes, or up to the mark.
-fn copy_snapshot(connection: &mut Connection, mark: Option<&[u8]>, length: u64, file: &mut dyn Write) -> Result<(), String> {
+fn copy_snapshot(
+    connection: &mut Connection,
+    mark: Option<&[u8]>,
+    length: u64,
+    file: &mut dyn Write,
+) -> Result<(), String> {
     let written = |e: io::Error| format!("Error writing data to disk: {e}");
     let mut buf = vec![0; 64 << 10];
     let mut held: Vec<u8> = Vec::new();
@@ -150,7 +164,9 @@ fn copy_snapshot(connection: &mut Connection, mark: Option<&[u8]>, length: u64, 
             return Ok(());
         }
         let want = if mark.is_none() { usize::try_from(left).unwrap_or(usize::MAX).min(buf.len()) } else { buf.len() };
-        let n = connection.read(&mut buf[..want]).map_err(|e| format!("Error reading RDB payload while SYNCing: {}", reason(&e)))?;
+        let n = connection
+            .read(&mut buf[..want])
+            .map_err(|e| format!("Error reading RDB payload while SYNCing: {}", reason(&e)))?;
         if n == 0 {
             return Err("Error reading RDB payload while SYNCing: the connection ended".into());
         }
@@ -209,7 +225,8 @@ pub fn stat(session: &mut Session) -> Result<(), String> {
             println!("keys       mem      clients blocked requests            connections          ");
         }
         let requests = number("total_commands_processed");
-        let shown = if row == 0 { format!("{requests} (+0)") } else { format!("{requests} (+{})", requests - requests_before) };
+        let shown =
+            if row == 0 { format!("{requests} (+0)") } else { format!("{requests} (+{})", requests - requests_before) };
         requests_before = requests;
         let (saving, rewriting) = (number("rdb_bgsave_in_progress") != 0, number("aof_rewrite_in_progress") != 0);
         let child = match (saving, rewriting, number("loading") != 0) {
@@ -263,7 +280,9 @@ pub fn latency(session: &mut Session, history: bool) -> Result<(), String> {
             } else if over {
                 match session.options.style {
                     Style::Csv => println!("{least:.0},{most:.0},{mean:.2},{n}"),
-                    Style::Json | Style::QuotedJson => println!("{{\"min\": {least:.0}, \"max\": {most:.0}, \"avg\": {mean:.2}, \"count\": {n}}}"),
+                    Style::Json | Style::QuotedJson => {
+                        println!("{{\"min\": {least:.0}, \"max\": {most:.0}, \"avg\": {mean:.2}, \"count\": {n}}}")
+                    }
                     _ => println!("{least:.0} {most:.0} {mean:.2} {n}"),
                 }
             }

@@ -124,7 +124,8 @@ pub fn parse(args: &[String], terminal: bool) -> Result<Options, Stop> {
             i += 1;
             args.get(i).cloned().ok_or_else(bad)
         };
-        let number = |text: String| text.parse::<u64>().map_err(|_| Stop::Error(format!("{word}: '{text}' is not a number")));
+        let number =
+            |text: String| text.parse::<u64>().map_err(|_| Stop::Error(format!("{word}: '{text}' is not a number")));
         match word.as_str() {
             "-h" => o.target.host = value()?,
             "-p" => {
@@ -153,7 +154,8 @@ pub fn parse(args: &[String], terminal: bool) -> Result<Options, Stop> {
             "-i" => {
                 let text = value()?;
                 let seconds: f64 = text.parse().map_err(|_| Stop::Error(format!("-i: '{text}' is not a number")))?;
-                o.interval = Duration::try_from_secs_f64(seconds).map_err(|_| Stop::Error(format!("-i: '{text}' is no time")))?;
+                o.interval = Duration::try_from_secs_f64(seconds)
+                    .map_err(|_| Stop::Error(format!("-i: '{text}' is no time")))?;
             }
             "-d" => o.delimiters.element = value()?.into_bytes(),
             "-D" => o.delimiters.reply = value()?.into_bytes(),
@@ -213,6 +215,6 @@ pub fn parse(args: &[String], terminal: bool) -> Result<Options, Stop> {
 pub fn unquoted(text: &str) -> Result<Vec<u8>, Stop> {
     match resp::split_args(text.as_bytes()) {
         Ok(mut words) if words.len() == 1 => Ok(words.remove(0)),
-        _ => Err(Stop::Error("Invalid quoted string specified for a command argument or a pattern".into())),
+        _ => Err(Stop::Error("Invalid quoted string".into())),
     }
 }

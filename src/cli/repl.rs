@@ -118,7 +118,11 @@ fn syntax(arg: &Arg) -> String {
         (false, false) => format!("{} {inner}", arg.token),
     };
     if arg.multiple {
-        let again = if arg.token.is_empty() || arg.multiple_token { text.clone() } else { text[arg.token.len() + 1..].to_owned() };
+        let again = if arg.token.is_empty() || arg.multiple_token {
+            text.clone()
+        } else {
+            text[arg.token.len() + 1..].to_owned()
+        };
         text = format!("{text} [{again} ...]");
     }
     if arg.optional { format!("[{text}]") } else { text }
@@ -159,7 +163,12 @@ fn is_secret(words: &[Vec<u8>]) -> bool {
         "auth" => true,
         "acl" => word(1) == "setuser",
         "hello" | "migrate" => words.iter().any(|w| w.to_ascii_lowercase().starts_with(b"auth")),
-        "config" => word(1) == "set" && words.iter().any(|w| [&b"requirepass"[..], b"masterauth", b"masteruser"].contains(&w.to_ascii_lowercase().as_slice())),
+        "config" => {
+            word(1) == "set"
+                && words.iter().any(|w| {
+                    [&b"requirepass"[..], b"masterauth", b"masteruser"].contains(&w.to_ascii_lowercase().as_slice())
+                })
+        }
         _ => false,
     }
 }
@@ -287,7 +296,8 @@ fn follow_messages(session: &mut Session, input: &Input) -> bool {
                 return true;
             }
             let stdin = io::stdin();
-            let mut fds = [PollFd::new(&stdin, PollFlags::IN), PollFd::from_borrowed_fd(connection.fd(), PollFlags::IN)];
+            let mut fds =
+                [PollFd::new(&stdin, PollFlags::IN), PollFd::from_borrowed_fd(connection.fd(), PollFlags::IN)];
             if poll(&mut fds, None).is_err() {
                 continue;
             }
@@ -321,7 +331,9 @@ fn follow_messages(session: &mut Session, input: &Input) -> bool {
 fn help(words: &[Vec<u8>]) {
     let wanted = words.iter().map(|w| String::from_utf8_lossy(w).to_lowercase()).collect::<Vec<_>>().join("|");
     if wanted.is_empty() {
-        println!("help COMMAND shows a command's arguments, help @GROUP the commands of a group; TAB completes, quit leaves.");
+        println!(
+            "help COMMAND shows a command's arguments, help @GROUP the commands of a group; TAB completes, quit leaves."
+        );
         return;
     }
     for spec in SPECS {
@@ -331,7 +343,13 @@ fn help(words: &[Vec<u8>]) {
         };
         if matches {
             let arguments: Vec<String> = spec.args.iter().map(syntax).collect();
-            println!("\n  {} {}\n  since: {}\n  group: {}", spec.name.replace('|', " ").to_uppercase(), arguments.join(" "), spec.since, spec.group);
+            println!(
+                "\n  {} {}\n  since: {}\n  group: {}",
+                spec.name.replace('|', " ").to_uppercase(),
+                arguments.join(" "),
+                spec.since,
+                spec.group
+            );
         }
     }
     println!();
@@ -352,6 +370,8 @@ mod tests {
     #[test]
     fn passwords_stay_out_of_the_history() {
         let secret = |line: &str| is_secret(&resp::split_args(line.as_bytes()).unwrap());
-        assert!(secret("AUTH x") && secret("config set requirepass x") && secret("hello 3 auth a b") && !secret("get auth"));
+        assert!(
+            secret("AUTH x") && secret("config set requirepass x") && secret("hello 3 auth a b") && !secret("get auth")
+        );
     }
 }

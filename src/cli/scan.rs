@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 /// Runs `visit` on each page of keys.
-fn pages(session: &mut Session, mut visit: impl FnMut(&mut Session, Vec<Vec<u8>>) -> Result<(), String>) -> Result<(), String> {
+fn pages(
+    session: &mut Session,
+    mut visit: impl FnMut(&mut Session, Vec<Vec<u8>>) -> Result<(), String>,
+) -> Result<(), String> {
     let Options { pattern, count, interval, .. } = session.options.clone();
     let mut cursor = b"0".to_vec();
     for page in 1.. {
@@ -46,7 +49,11 @@ pub fn scan(session: &mut Session) -> Result<(), String> {
     pages(session, |_, keys| {
         let mut out = Vec::new();
         for key in keys {
-            if people { out.extend_from_slice(quoted(&key).as_bytes()) } else { out.extend_from_slice(&key) }
+            if people {
+                out.extend_from_slice(quoted(&key).as_bytes())
+            } else {
+                out.extend_from_slice(&key)
+            }
             out.push(b'\n');
         }
         std::io::stdout().write_all(&out).map_err(|e| format!("Error: {e}"))
@@ -98,8 +105,10 @@ pub fn big_keys(session: &mut Session, memory: bool, samples: Option<u64>) -> Re
     let (mut sampled, mut key_bytes) = (0u64, 0u64);
     pages(session, |session, keys| {
         let types: Vec<Vec<Vec<u8>>> = keys.iter().map(|k| vec![b"TYPE".to_vec(), k.clone()]).collect();
-        let types: Vec<String> =
-            ask_all(session, &types)?.iter().map(|t| String::from_utf8_lossy(t.as_bytes().unwrap_or(b"none")).into_owned()).collect();
+        let types: Vec<String> = ask_all(session, &types)?
+            .iter()
+            .map(|t| String::from_utf8_lossy(t.as_bytes().unwrap_or(b"none")).into_owned())
+            .collect();
         let known: Vec<(Vec<u8>, String)> = keys.into_iter().zip(types).filter(|(_, t)| t != "none").collect();
         let commands: Vec<Vec<Vec<u8>>> = known
             .iter()
@@ -117,11 +126,12 @@ pub fn big_keys(session: &mut Session, memory: bool, samples: Option<u64>) -> Re
         for ((key, kind), size) in known.iter().zip(ask_all(session, &commands)?) {
             let size = match size {
                 Value::Int(n) => n.max(0) as u64,
-                Value::Error(text) if memory => return Err(format!("MEMORY USAGE error: {}", String::from_utf8_lossy(&text))),
+                Value::Error(text) if memory => {
+                    return Err(format!("MEMORY USAGE error: {}", String::from_utf8_lossy(&text)));
+                }
                 // The key has gone or changed its type since.
                 _ => 0,
             };
-            sampled += 1;
             key_bytes += key.len() as u64;
             let tally = tallies.entry(kind.clone()).or_default();
             tally.keys += 1;
@@ -132,6 +142,7 @@ pub fn big_keys(session: &mut Session, memory: bool, samples: Option<u64>) -> Re
                 let unit = if memory { "bytes" } else { sizer(kind).map_or("bytes", |s| s.1) };
                 println!("[{percent:05.2}%] Biggest {kind:<6} found so far '{}' with {size} {unit}", quoted(key));
             }
+            sampled += 1;
         }
         Ok(())
     })?;
@@ -152,7 +163,12 @@ pub fn big_keys(session: &mut Session, memory: bool, samples: Option<u64>) -> Re
     for (kind, tally) in &tallies {
         let share = if sampled > 0 { 100.0 * tally.keys as f64 / sampled as f64 } else { 0.0 };
         let mean = if tally.keys > 0 { tally.total as f64 / tally.keys as f64 } else { 0.0 };
-        println!("{} {kind}s with {} {} ({share:05.2}% of keys, avg size {mean:.2})", tally.keys, tally.total, unit(kind));
+        println!(
+            "{} {kind}s with {} {} ({share:05.2}% of keys, avg size {mean:.2})",
+            tally.keys,
+            tally.total,
+            unit(kind)
+        );
     }
     Ok(())
 }
@@ -165,7 +181,8 @@ pub fn hot_keys(session: &mut Session) -> Result<(), String> {
     let mut hottest: Vec<(i64, Vec<u8>)> = Vec::new();
     let mut sampled = 0u64;
     pages(session, |session, keys| {
-        let commands: Vec<Vec<Vec<u8>>> = keys.iter().map(|k| vec![b"OBJECT".to_vec(), b"FREQ".to_vec(), k.clone()]).collect();
+        let commands: Vec<Vec<Vec<u8>>> =
+            keys.iter().map(|k| vec![b"OBJECT".to_vec(), b"FREQ".to_vec(), k.clone()]).collect();
         for (key, uses) in keys.into_iter().zip(ask_all(session, &commands)?) {
             sampled += 1;
             match uses {

@@ -150,14 +150,19 @@ impl Session {
             })?;
             if matches!(value, Value::Push(_)) {
                 self.note(&value);
-                let shown = self.options.show_pushes.unwrap_or(self.options.style == Style::People || self.subscribed > 0);
+                let shown =
+                    self.options.show_pushes.unwrap_or(self.options.style == Style::People || self.subscribed > 0);
                 if shown {
                     self.print(&value, false);
                 }
                 continue;
             }
-            self.print(&value, is_verbatim(&lower));
             let failed = matches!(value, Value::Error(_));
+            match &value {
+                // With -e an error goes where errors go, whatever the style.
+                Value::Error(text) if self.options.error_status => eprintln!("{}", String::from_utf8_lossy(text)),
+                _ => self.print(&value, is_verbatim(&lower)),
+            }
             self.follow(name, words, failed);
             if (name == "monitor" || name == "sync" || name == "psync") && !failed {
                 return Ok(Ended::Streaming);

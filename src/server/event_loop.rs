@@ -177,7 +177,10 @@ impl Server {
         let Some(conn) = self.conns.get_mut(id) else { return };
         let Some(key) = conn.client else { return };
         let Some(client) = self.engine.clients.get(key) else { return };
-        if client.flags.any(ClientFlags::BLOCKED | ClientFlags::CLOSING | ClientFlags::CLOSE_AFTER_REPLY | ClientFlags::POSTPONED) {
+        if client
+            .flags
+            .any(ClientFlags::BLOCKED | ClientFlags::CLOSING | ClientFlags::CLOSE_AFTER_REPLY | ClientFlags::POSTPONED)
+        {
             if let Some(slot) = slot {
                 conn.input.extend_from_slice(self.net.data(slot));
             }
@@ -187,7 +190,8 @@ impl Server {
             }
             return;
         }
-        let limits = Limits { bulk_bytes_max: self.engine.config.proto_max_bulk_len.get(), authenticated: client.authenticated };
+        let limits =
+            Limits { bulk_bytes_max: self.engine.config.proto_max_bulk_len.get(), authenticated: client.authenticated };
         let bytes: &[u8] = match slot {
             Some(slot) => self.net.data(slot),
             None => &conn.input,
@@ -350,7 +354,11 @@ impl Server {
             if let Some(client) = self.engine.clients.get_mut(key) {
                 client.traffic.query_bytes = input;
                 client.traffic.query_capacity = conn.input.capacity();
-                if !client.flags.any(ClientFlags::BLOCKED) && part.cut && !client.flags.any(ClientFlags::POSTPONED) && part.consumed != usize::MAX {
+                if !client.flags.any(ClientFlags::BLOCKED)
+                    && part.cut
+                    && !client.flags.any(ClientFlags::POSTPONED)
+                    && part.consumed != usize::MAX
+                {
                     // Its output is full: it goes on when that has been sent.
                     if client.out.buf.len() >= OUTPUT_PAUSE_BYTES {
                         conn.paused = true;
@@ -366,7 +374,11 @@ impl Server {
                     self.protocol_error(id, error);
                 }
             } else if input as i64 > self.engine.config.client_query_buffer_limit.get() {
-                log!(Warning, "Closing client that reached max query buffer length: {} (qbuf initial bytes: {input})", self.client_text(id));
+                log!(
+                    Warning,
+                    "Closing client that reached max query buffer length: {} (qbuf initial bytes: {input})",
+                    self.client_text(id)
+                );
                 self.engine.stats.query_limit_closes += 1;
                 self.close(id);
             }
@@ -559,7 +571,10 @@ impl Server {
     /// A client as the log shows it.
     pub fn client_text(&self, id: ConnId) -> String {
         let client = self.conns.get(id).and_then(|c| c.client).and_then(|k| self.engine.clients.get(k));
-        client.map_or_else(|| "(unknown)".into(), |c| format!("id={} addr={} laddr={} name={}", c.id, c.addr, c.laddr, String::from_utf8_lossy(&c.name)))
+        client.map_or_else(
+            || "(unknown)".into(),
+            |c| format!("id={} addr={} laddr={} name={}", c.id, c.addr, c.laddr, String::from_utf8_lossy(&c.name)),
+        )
     }
 
     fn check_output_limit(&mut self, id: ConnId) {
@@ -593,7 +608,12 @@ impl Server {
 
 /// The bytes of a request while its batch runs.
 #[inline]
-fn bytes_of<'a>(net: &'a net::Net, conns: &'a super::conns::Conns, owned: &'a [Vec<u8>], request: &Request) -> Option<&'a [u8]> {
+fn bytes_of<'a>(
+    net: &'a net::Net,
+    conns: &'a super::conns::Conns,
+    owned: &'a [Vec<u8>],
+    request: &Request,
+) -> Option<&'a [u8]> {
     let whole: &[u8] = match request.source {
         Source::Slot(slot) => net.data(slot),
         Source::Input => &conns.get(request.conn)?.input,

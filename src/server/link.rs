@@ -127,7 +127,9 @@ impl Server {
         let was_primary = !self.outside.link.is_following();
         self.drop_link();
         if was_primary {
-            let error = engine::error::Error::fixed("UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)");
+            let error = engine::error::Error::fixed(
+                "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+            );
             for key in self.engine.blocked_clients() {
                 self.engine.unblock_with(key, Some(&error));
             }
@@ -161,7 +163,12 @@ impl Server {
         self.engine.stream.enabled = true;
         self.engine.stream.end_offset = end;
         self.engine.stream.forget_selected();
-        log!(Notice, "Setting secondary replication ID to {old}, valid up to offset: {}. New replication ID is {}", end + 1, self.outside.history.id);
+        log!(
+            Notice,
+            "Setting secondary replication ID to {old}, valid up to offset: {}. New replication ID is {}",
+            end + 1,
+            self.outside.history.id
+        );
         log!(Notice, "MASTER MODE enabled");
         // Our replicas ask again at once and learn the new id; they go on without a copy.
         self.disconnect_replicas();
@@ -197,7 +204,9 @@ impl Server {
         let link = &self.outside.link;
         match &link.state {
             LinkState::Waiting(at) if *at <= now_ms => self.resolve_primary(),
-            LinkState::Connecting(_) | LinkState::Handshake(..) | LinkState::Resolving if now_ms - link.heard_ms > timeout_ms => {
+            LinkState::Connecting(_) | LinkState::Handshake(..) | LinkState::Resolving
+                if now_ms - link.heard_ms > timeout_ms =>
+            {
                 log!(Warning, "Timeout connecting to the MASTER...");
                 self.retry_link();
             }
@@ -419,7 +428,11 @@ impl Server {
             // A link that was up is tried again at once.
             *at = self.engine.store.now_ms;
         }
-        log!(Notice, "Reconnecting to MASTER {}", self.outside.link.primary.as_ref().map_or(String::new(), |(h, p)| format!("{h}:{p}")));
+        log!(
+            Notice,
+            "Reconnecting to MASTER {}",
+            self.outside.link.primary.as_ref().map_or(String::new(), |(h, p)| format!("{h}:{p}"))
+        );
     }
 
     /// The primary sends everything: a thread takes the socket over and builds the data.
@@ -517,7 +530,13 @@ impl Server {
         }
         let took_ms = loaded.took_ms.max(1);
         log!(Notice, "Done loading RDB, keys loaded: {}, keys expired: {}.", loaded.keys, loaded.expired);
-        log!(Notice, "DB loaded from disk: {}.{:03} seconds, {} keys/s", took_ms / 1000, took_ms % 1000, loaded.keys * 1000 / took_ms);
+        log!(
+            Notice,
+            "DB loaded from disk: {}.{:03} seconds, {} keys/s",
+            took_ms / 1000,
+            took_ms % 1000,
+            loaded.keys * 1000 / took_ms
+        );
         self.engine.stats.loaded_keys = loaded.keys;
         self.engine.stats.load_expired_keys = loaded.expired;
         let old = self.engine.store.keyspace.replace(loaded.keyspace);

@@ -73,7 +73,9 @@ pub fn raw(text: &str) {
     // A log that cannot be written must not stop the server.
     let _ = match &*file {
         None => std::io::stdout().write_all(text.as_bytes()),
-        Some(path) => OpenOptions::new().create(true).append(true).open(path).and_then(|mut f| f.write_all(text.as_bytes())),
+        Some(path) => {
+            OpenOptions::new().create(true).append(true).open(path).and_then(|mut f| f.write_all(text.as_bytes()))
+        }
     };
 }
 

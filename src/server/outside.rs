@@ -127,7 +127,9 @@ impl Outside {
         let stale = following && !self.link.is_up() && !config.replica_serve_stale_data;
         let misconf = self.saving.blocks_writes(engine);
         let wanted = config.min_replicas_to_write.get();
-        let few = wanted > 0 && !following && self.replicas.good(engine.store.now_ms, config.min_replicas_max_lag.get()) < wanted as usize;
+        let few = wanted > 0
+            && !following
+            && self.replicas.good(engine.store.now_ms, config.min_replicas_max_lag.get()) < wanted as usize;
         engine.gates.set(Gates::READ_ONLY, read_only);
         engine.gates.set(Gates::STALE, stale);
         engine.gates.set(Gates::MISCONF, misconf);

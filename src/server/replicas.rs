@@ -163,12 +163,23 @@ impl Server {
         if waiting == 0 || self.outside.loading_since_ms.is_some() {
             return;
         }
-        let due = self.outside.replicas.table.values().any(|r| matches!(r.state, State::WaitSync { since_ms, .. } if now_ms - since_ms >= delay_ms));
+        let due = self
+            .outside
+            .replicas
+            .table
+            .values()
+            .any(|r| matches!(r.state, State::WaitSync { since_ms, .. } if now_ms - since_ms >= delay_ms));
         if !due && (max_waiting == 0 || waiting < max_waiting) {
             return;
         }
-        let keys: Vec<ClientKey> =
-            self.outside.replicas.table.iter().filter(|(_, r)| matches!(r.state, State::WaitSync { .. })).map(|(k, _)| *k).collect();
+        let keys: Vec<ClientKey> = self
+            .outside
+            .replicas
+            .table
+            .iter()
+            .filter(|(_, r)| matches!(r.state, State::WaitSync { .. }))
+            .map(|(k, _)| *k)
+            .collect();
         self.outside.take_effects(&mut self.engine);
         self.engine.stream.forget_selected();
         let mut targets = Vec::new();
@@ -207,7 +218,8 @@ impl Server {
         let cancel = Arc::new(AtomicBool::new(false));
         replica.state = State::Transfer { cancel: cancel.clone(), since_ms: self.engine.store.now_ms, by_mark };
         replica.cursor = offset;
-        let line = if old_sync { String::new() } else { format!("+FULLRESYNC {} {offset}\r\n", self.outside.history.id) };
+        let line =
+            if old_sync { String::new() } else { format!("+FULLRESYNC {} {offset}\r\n", self.outside.history.id) };
         Some(Target { client: key, id: replica.id, fd, cancel, by_mark, line, error: None })
     }
 
@@ -220,7 +232,12 @@ impl Server {
                 format!("{ip}:{port}")
             })
             .collect();
-        log!(Notice, "Starting BGSAVE for SYNC with target: {} ({})", if by_mark { "replicas sockets" } else { "disk" }, names.join(", "));
+        log!(
+            Notice,
+            "Starting BGSAVE for SYNC with target: {} ({})",
+            if by_mark { "replicas sockets" } else { "disk" },
+            names.join(", ")
+        );
         let snapshot = self.engine.store.keyspace.snapshot();
         let mut options = SaveOptions::from_config(&self.engine.config);
         options.replication = Some((self.outside.history.id.to_string(), self.outside.log.end()));
@@ -230,7 +247,8 @@ impl Server {
         log!(Notice, "Background RDB transfer started by thread rk-sync");
         let body = move || {
             let _registered = keyspace::memory::register_thread();
-            let mut outputs = Outputs { targets: targets.iter_mut().map(|t| Output::new(t, stall)).collect(), bytes: 0 };
+            let mut outputs =
+                Outputs { targets: targets.iter_mut().map(|t| Output::new(t, stall)).collect(), bytes: 0 };
             let result = if by_mark {
                 transfer_by_mark(&mut outputs, snapshot, &options)
             } else {
@@ -362,7 +380,9 @@ impl Server {
         for (key, replica) in &self.outside.replicas.table {
             let is_old = self.engine.clients.get(*key).is_none();
             match replica.state {
-                State::Online { .. } if now_ms - replica.ack_ms > timeout_ms => late.push((*key, "Disconnecting timedout replica (streaming sync)")),
+                State::Online { .. } if now_ms - replica.ack_ms > timeout_ms => {
+                    late.push((*key, "Disconnecting timedout replica (streaming sync)"))
+                }
                 _ if is_old => late.push((*key, "Forgetting replica without a connection")),
                 State::WaitSync { .. } => {}
                 _ if hard > 0 && end - replica.cursor > hard as u64 => {
@@ -439,7 +459,11 @@ struct Output<'a> {
 impl<'a> Output<'a> {
     fn new(target: &'a mut Target, stall: Duration) -> Self {
         let fd = target.fd.try_clone().expect("duplicating a descriptor fails only at the process's limit");
-        Self { writer: BlockingWriter::new(fd, stall, target.cancel.clone()), line: std::mem::take(&mut target.line), error: &mut target.error }
+        Self {
+            writer: BlockingWriter::new(fd, stall, target.cancel.clone()),
+            line: std::mem::take(&mut target.line),
+            error: &mut target.error,
+        }
     }
 }
 
@@ -488,14 +512,28 @@ fn transfer_by_mark(outputs: &mut Outputs, snapshot: keyspace::Snapshot, options
     outputs.write_all(mark.as_str().as_bytes())
 }
 
-fn transfer_by_length(outputs: &mut Outputs, snapshot: keyspace::Snapshot, options: &SaveOptions, dir: &str) -> Result<(), String> {
-    let path = std::path::Path::new(dir).join(format!("temp-sync-{}-{:?}.rdb", std::process::id(), std::thread::current().id()));
+fn transfer_by_length(
+    outputs: &mut Outputs,
+    snapshot: keyspace::Snapshot,
+    options: &SaveOptions,
+    dir: &str,
+) -> Result<(), String> {
+    let path = std::path::Path::new(dir).join(format!(
+        "temp-sync-{}-{:?}.rdb",
+        std::process::id(),
+        std::thread::current().id()
+    ));
     let result = send_file(outputs, snapshot, options, &path);
     let _ = std::fs::remove_file(&path);
     result
 }
 
-fn send_file(outputs: &mut Outputs, snapshot: keyspace::Snapshot, options: &SaveOptions, path: &std::path::Path) -> Result<(), String> {
+fn send_file(
+    outputs: &mut Outputs,
+    snapshot: keyspace::Snapshot,
+    options: &SaveOptions,
+    path: &std::path::Path,
+) -> Result<(), String> {
     let text = |error: std::io::Error| format!("temporary file {}: {error}", path.display());
     super::saving::write_file(snapshot, options, path, false)?;
     let mut file = std::fs::File::open(path).map_err(text)?;

@@ -94,7 +94,13 @@ pub fn write_file(snapshot: Snapshot, options: &SaveOptions, path: &Path, sync: 
 pub fn save_snapshot(snapshot: Snapshot, options: &SaveOptions, path: &Path) -> Result<(), String> {
     let temporary = path.with_file_name(format!("temp-{}.rdb", std::process::id()));
     let written = write_file(snapshot, options, &temporary, true).and_then(|()| {
-        fs::rename(&temporary, path).map_err(|e| format!("Error moving temp DB file {} on the final destination {}: {e}", temporary.display(), path.display()))
+        fs::rename(&temporary, path).map_err(|e| {
+            format!(
+                "Error moving temp DB file {} on the final destination {}: {e}",
+                temporary.display(),
+                path.display()
+            )
+        })
     });
     if let Err(error) = written {
         let _ = fs::remove_file(&temporary);
@@ -192,14 +198,23 @@ impl Server {
     /// Each tick: the save points.
     pub fn saving_cron(&mut self) {
         let saving = &self.outside.saving;
-        if saving.running_since_ms.is_some() || self.outside.loading_since_ms.is_some() || self.outside.shutdown.is_some() {
+        if saving.running_since_ms.is_some()
+            || self.outside.loading_since_ms.is_some()
+            || self.outside.shutdown.is_some()
+        {
             return;
         }
         let now_ms = self.engine.store.now_ms;
         let dirty = self.engine.stats.dirty;
         let rested = !saving.last_failed || now_ms - saving.last_try_ms > RETRY_MS;
         let since_s = now_ms / 1000 - saving.last_save_s;
-        let due = self.engine.config.save.0.iter().find(|(seconds, changes)| dirty >= (*changes).max(1) && since_s > *seconds);
+        let due = self
+            .engine
+            .config
+            .save
+            .0
+            .iter()
+            .find(|(seconds, changes)| dirty >= (*changes).max(1) && since_s > *seconds);
         if let Some((seconds, changes)) = due.filter(|_| rested) {
             log!(Notice, "{changes} changes in {seconds} seconds. Saving...");
             self.begin_save();
@@ -234,7 +249,11 @@ impl Server {
             Ok(loaded) => *loaded,
             Err(error) => {
                 log!(Warning, "Fatal error loading the DB, check server logs. Exiting. {error}");
-                log!(Warning, "The file {} was left as it is: mend it, or move it away to start empty.", data_path(&self.engine).display());
+                log!(
+                    Warning,
+                    "The file {} was left as it is: mend it, or move it away to start empty.",
+                    data_path(&self.engine).display()
+                );
                 self.exit = Some(std::process::ExitCode::FAILURE);
                 return;
             }

@@ -85,7 +85,9 @@ fn read_settings(args: &[String]) -> Result<Config, String> {
     while let Some(arg) = rest.next() {
         if arg == "-" && rest.peek().is_none() {
             let mut input = String::new();
-            io::stdin().read_to_string(&mut input).map_err(|e| format!("Can't read the configuration from standard input: {e}"))?;
+            io::stdin()
+                .read_to_string(&mut input)
+                .map_err(|e| format!("Can't read the configuration from standard input: {e}"))?;
             text.push_str(&input);
             continue;
         }
@@ -106,7 +108,8 @@ fn read_settings(args: &[String]) -> Result<Config, String> {
         let many = config::find(name.as_bytes()).is_some_and(|o| o.takes_many());
         let mut values = 0;
         while let Some(value) = rest.peek() {
-            let is_option = value.starts_with("--") && value.len() > 2 && config::find(&value.as_bytes()[2..]).is_some();
+            let is_option =
+                value.starts_with("--") && value.len() > 2 && config::find(&value.as_bytes()[2..]).is_some();
             if is_option || (value.as_str() == "-" && values > 0) {
                 break;
             }
@@ -178,11 +181,17 @@ fn start(config: Config) -> Result<Server, String> {
     log::set_level(config.loglevel);
     let logfile = config.logfile.get();
     if !logfile.is_empty() {
-        fs::OpenOptions::new().create(true).append(true).open(logfile).map_err(|e| format!("Can't open the log file: {logfile}: {e}"))?;
+        fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(logfile)
+            .map_err(|e| format!("Can't open the log file: {logfile}: {e}"))?;
         let absolute = fs::canonicalize(logfile).map_or_else(|_| logfile.to_owned(), |p| p.display().to_string());
         log::set_file(&absolute);
     }
-    std::env::set_current_dir(config.dir.get()).map_err(|e| format!("Can't chdir to '{}': {e}. Choose a folder that exists with the option `dir`.", config.dir.get()))?;
+    std::env::set_current_dir(config.dir.get()).map_err(|e| {
+        format!("Can't chdir to '{}': {e}. Choose a folder that exists with the option `dir`.", config.dir.get())
+    })?;
     if config.daemonize {
         daemonize::Daemonize::new()
             .working_directory(std::env::current_dir().map_err(|e| e.to_string())?)
@@ -198,18 +207,28 @@ fn start(config: Config) -> Result<Server, String> {
         }
     }
     log!(Warning, "oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo");
-    log!(Warning, "Redis version={REDIS_VERSION}, bits=64, commit=00000000, modified=0, pid={}, just started", std::process::id());
+    log!(
+        Warning,
+        "Redis version={REDIS_VERSION}, bits=64, commit=00000000, modified=0, pid={}, just started",
+        std::process::id()
+    );
     log!(Warning, "Rekindle version={}", env!("CARGO_PKG_VERSION"));
     match &config.file {
         Some(_) => log!(Warning, "Configuration loaded"),
-        None => log!(Warning, "Warning: no config file specified, using the default config. In order to specify a config file use rekindle server /path/to/rekindle.conf"),
+        None => log!(
+            Warning,
+            "Warning: no config file specified, using the default config. In order to specify a config file use rekindle server /path/to/rekindle.conf"
+        ),
     }
     let wanted = config.maxclients.get() as u64 + 64;
     let granted = net::raise_nofile(wanted);
     let mut config = config;
     if granted < wanted {
         let clients = (granted as i64 - 64).max(1);
-        log!(Warning, "Only {granted} files may be open: maxclients is lowered to {clients}. Raise the limit (ulimit -n {wanted}) to serve more.");
+        log!(
+            Warning,
+            "Only {granted} files may be open: maxclients is lowered to {clients}. Raise the limit (ulimit -n {wanted}) to serve more."
+        );
         config.maxclients.0 = clients;
     }
     let choice = match config.io_backend {
@@ -217,7 +236,8 @@ fn start(config: Config) -> Result<Server, String> {
         IoBackend::IoUring => Choice::IoUring,
         IoBackend::Epoll => Choice::Epoll,
     };
-    let (net, fallback) = Net::new(choice, net::Limits { slots: 256, ..net::Limits::default() }).map_err(|e| e.to_string())?;
+    let (net, fallback) =
+        Net::new(choice, net::Limits { slots: 256, ..net::Limits::default() }).map_err(|e| e.to_string())?;
     if let Some(why) = fallback {
         log!(Notice, "{why}");
     }
@@ -291,7 +311,11 @@ impl Server {
     fn banner(&self) {
         let port = self.engine.config.port.get();
         if self.engine.config.always_show_logo {
-            log::raw(&format!("\n    Rekindle {} (Redis {REDIS_VERSION}) 64 bit\n    Running in standalone mode\n    Port: {port}\n    PID: {}\n\n", env!("CARGO_PKG_VERSION"), std::process::id()));
+            log::raw(&format!(
+                "\n    Rekindle {} (Redis {REDIS_VERSION}) 64 bit\n    Running in standalone mode\n    Port: {port}\n    PID: {}\n\n",
+                env!("CARGO_PKG_VERSION"),
+                std::process::id()
+            ));
         } else {
             log!(Notice, "Running mode=standalone, port={port}.");
         }
@@ -316,17 +340,25 @@ impl Server {
                             opened += 1;
                         }
                         Err(error) => {
-                            log!(Warning, "Warning: Could not create server TCP listening socket {host}:{port}: bind: {error}");
-                            let missing = matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported);
+                            log!(
+                                Warning,
+                                "Warning: Could not create server TCP listening socket {host}:{port}: bind: {error}"
+                            );
+                            let missing =
+                                matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported);
                             if !(optional && missing) {
-                                return Err(format!("Failed listening on port {port} (tcp), aborting: {error}. Choose another one with --port, or stop what listens there."));
+                                return Err(format!(
+                                    "Failed listening on port {port} (tcp), aborting: {error}. Choose another one with --port, or stop what listens there."
+                                ));
                             }
                         }
                     }
                 }
             }
             if opened == 0 {
-                return Err(format!("Failed listening on port {port} (tcp), aborting: none of the addresses of the option `bind` is this machine's."));
+                return Err(format!(
+                    "Failed listening on port {port} (tcp), aborting: none of the addresses of the option `bind` is this machine's."
+                ));
             }
         }
         let socket = self.engine.config.unixsocket.get().to_owned();
@@ -346,7 +378,8 @@ impl Server {
 
     fn watch_signals(&mut self) -> Result<(), String> {
         use signal_hook::consts::{SIGINT, SIGTERM};
-        let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map_err(|e| format!("Can't watch for signals: {e}"))?;
+        let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])
+            .map_err(|e| format!("Can't watch for signals: {e}"))?;
         let (sender, waker) = (self.notes_sender.clone(), self.net.waker());
         let body = move || {
             for signal in signals.forever() {
@@ -356,7 +389,10 @@ impl Server {
                 waker.wake();
             }
         };
-        std::thread::Builder::new().name("rk-signals".into()).spawn(body).map_err(|e| format!("Can't start a thread: {e}"))?;
+        std::thread::Builder::new()
+            .name("rk-signals".into())
+            .spawn(body)
+            .map_err(|e| format!("Can't start a thread: {e}"))?;
         Ok(())
     }
 
@@ -404,7 +440,11 @@ impl Server {
             self.refuse(id, b"-ERR max number of clients reached\r\n");
             return;
         }
-        if self.engine.config.protected_mode && self.engine.config.requirepass.get().is_empty() && !unix && !is_local(&addr) {
+        if self.engine.config.protected_mode
+            && self.engine.config.requirepass.get().is_empty()
+            && !unix
+            && !is_local(&addr)
+        {
             self.engine.stats.refused_connections += 1;
             self.refuse(id, b"-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. If you want to connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis configuration file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started the server manually just for testing, restart it with the '--protected-mode no' option. 4) Set up an authentication password for the default user. NOTE: You only need to do one of the above things in order for the server to start accepting connections from the outside.\r\n");
             return;
@@ -414,7 +454,8 @@ impl Server {
             raw_fd = std::os::fd::AsRawFd::as_raw_fd(&fd);
             if !unix {
                 let keepalive = self.engine.config.tcp_keepalive.get();
-                let set = net::set_nodelay(fd, true).and_then(|()| if keepalive > 0 { net::set_keepalive(fd, keepalive as u64) } else { Ok(()) });
+                let set = net::set_nodelay(fd, true)
+                    .and_then(|()| if keepalive > 0 { net::set_keepalive(fd, keepalive as u64) } else { Ok(()) });
                 if let Err(error) = set {
                     log!(Verbose, "Can't set options of a client's socket: {error}");
                 }

@@ -56,7 +56,11 @@ impl Server {
     /// Removes keys whose time is up, for a bounded time; false where more are due.
     fn expire_keys(&mut self) -> bool {
         let store = &self.engine.store;
-        if store.is_replica || !store.active_expire || self.engine.pause.holds_writes(store.now_ms) || self.outside.loading_since_ms.is_some() {
+        if store.is_replica
+            || !store.active_expire
+            || self.engine.pause.holds_writes(store.now_ms)
+            || self.outside.loading_since_ms.is_some()
+        {
             return true;
         }
         let started = super::clock::monotonic_ns();

@@ -226,7 +226,8 @@ mod tests {
         assert_eq!(stream.end_offset, stream.bytes.len() as u64);
         let (mut found, mut at) = (vec![], 0);
         while let Some((resp::Value::Array(words), len)) = resp::parse_value(&stream.bytes[at..]).unwrap() {
-            let words: Vec<_> = words.iter().map(|w| String::from_utf8_lossy(w.as_bytes().unwrap()).into_owned()).collect();
+            let words: Vec<_> =
+                words.iter().map(|w| String::from_utf8_lossy(w.as_bytes().unwrap()).into_owned()).collect();
             found.push(words.join(" "));
             at += len;
         }

@@ -298,7 +298,8 @@ impl Engine {
         if self.gates.any(Gates::MEMORY) && !from_primary {
             let fits = self.make_room();
             let needs_memory = command.flags.has(Flags::DENYOOM) || (is_exec && queued_any(self, Flags::DENYOOM));
-            let queueing = flags.any(ClientFlags::MULTI) && !matches!(command.spec.name, "exec" | "discard" | "multi" | "watch" | "unwatch" | "quit" | "reset");
+            let queueing = flags.any(ClientFlags::MULTI)
+                && !matches!(command.spec.name, "exec" | "discard" | "multi" | "watch" | "unwatch" | "quit" | "reset");
             if !fits && (needs_memory || (queueing && command.flags.has(Flags::DENYOOM))) {
                 return Some(self.refuse(Some(command), error::OOM));
             }
@@ -318,7 +319,15 @@ impl Engine {
         if v2_subscriber
             && !matches!(
                 command.spec.name,
-                "ping" | "subscribe" | "ssubscribe" | "sunsubscribe" | "unsubscribe" | "psubscribe" | "punsubscribe" | "quit" | "reset"
+                "ping"
+                    | "subscribe"
+                    | "ssubscribe"
+                    | "sunsubscribe"
+                    | "unsubscribe"
+                    | "psubscribe"
+                    | "punsubscribe"
+                    | "quit"
+                    | "reset"
             )
         {
             return Some(self.refuse(

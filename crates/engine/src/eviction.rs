@@ -63,7 +63,8 @@ impl Engine {
             self.stats.latency_event("eviction-cycle", self.store.now_ms / 1000, took_ms);
         }
         // What was evicted may still wait to be freed on another thread.
-        self.store.meter.used().saturating_sub(self.uncounted_bytes) <= limit || (evicted > 0 && self.store.keyspace.has_trash())
+        self.store.meter.used().saturating_sub(self.uncounted_bytes) <= limit
+            || (evicted > 0 && self.store.keyspace.has_trash())
     }
 
     fn evict_one(&mut self, policy: MaxMemoryPolicy) -> bool {
@@ -98,7 +99,12 @@ impl Engine {
                     let db = (start + i) % databases;
                     let mut found = None;
                     let rng = &mut self.rng;
-                    let sample = self.store.keyspace.db(db).sample_for_eviction(1, volatile, || rng.next_u64(), |entry| found = Some(entry.key().into()));
+                    let sample = self.store.keyspace.db(db).sample_for_eviction(
+                        1,
+                        volatile,
+                        || rng.next_u64(),
+                        |entry| found = Some(entry.key().into()),
+                    );
                     if sample > 0 {
                         self.evict_next_db = (db + 1) % databases;
                         return found.map(|key| (db, key));
@@ -116,19 +122,25 @@ impl Engine {
             let mut any = 0;
             for db in 0..self.store.keyspace.databases() {
                 let (rng, pool, store) = (&mut self.rng, &mut self.evict_pool, &self.store);
-                any += store.keyspace.db(db).sample_for_eviction(samples, volatile, || rng.next_u64(), |entry| {
-                    let score = match policy {
-                        AllKeysLfu | VolatileLfu => 255 - u64::from(store.frequency(entry.access())),
-                        _ => u64::from(store.idle_seconds(entry.access())),
-                    };
-                    pool.offer(score, db, entry);
-                });
+                any += store.keyspace.db(db).sample_for_eviction(
+                    samples,
+                    volatile,
+                    || rng.next_u64(),
+                    |entry| {
+                        let score = match policy {
+                            AllKeysLfu | VolatileLfu => 255 - u64::from(store.frequency(entry.access())),
+                            _ => u64::from(store.idle_seconds(entry.access())),
+                        };
+                        pool.offer(score, db, entry);
+                    },
+                );
             }
             if any == 0 {
                 return None;
             }
             while let Some((_, db, key)) = self.evict_pool.0.pop() {
-                let there = self.store.keyspace.db(db).get(&key).is_some_and(|entry| !volatile || entry.expire_at().is_some());
+                let there =
+                    self.store.keyspace.db(db).get(&key).is_some_and(|entry| !volatile || entry.expire_at().is_some());
                 if there {
                     return Some((db, key));
                 }

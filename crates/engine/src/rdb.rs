@@ -345,7 +345,9 @@ impl Visitor for Loader {
     }
 
     fn function(&mut self, _: &[u8]) -> Visit {
-        Err(VisitError::new("functions are not supported: take them out with FUNCTION FLUSH on the server that made the data"))
+        Err(VisitError::new(
+            "functions are not supported: take them out with FUNCTION FLUSH on the server that made the data",
+        ))
     }
 
     fn select_db(&mut self, index: u64) -> Visit {
@@ -452,7 +454,9 @@ impl Visitor for Loader {
     fn hash_field(&mut self, field: &[u8], value: &[u8], expire_ms: Option<i64>) -> Visit {
         let limits = self.options.limits;
         if expire_ms.is_some() {
-            return Err(VisitError::new("fields that expire are not supported: HPERSIST them on the server that made the data"));
+            return Err(VisitError::new(
+                "fields that expire are not supported: HPERSIST them on the server that made the data",
+            ));
         }
         let fresh = match &mut self.partial()?.value {
             Value::Hash(hash) => hash.insert(field, value, &limits),

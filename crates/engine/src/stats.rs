@@ -189,9 +189,11 @@ impl Stats {
 
     /// Takes over the thresholds.
     pub fn apply_config(&mut self, config: &Config) {
-        self.slow_log_ns = u64::try_from(config.slowlog_log_slower_than.get()).map_or(u64::MAX, |us| us.saturating_mul(1000));
+        self.slow_log_ns =
+            u64::try_from(config.slowlog_log_slower_than.get()).map_or(u64::MAX, |us| us.saturating_mul(1000));
         self.latency_threshold_ms = config.latency_monitor_threshold.get() as u64;
-        let latency_ns = if self.latency_threshold_ms == 0 { u64::MAX } else { self.latency_threshold_ms.saturating_mul(1_000_000) };
+        let latency_ns =
+            if self.latency_threshold_ms == 0 { u64::MAX } else { self.latency_threshold_ms.saturating_mul(1_000_000) };
         self.slow_ns = self.slow_log_ns.min(latency_ns);
         self.slow_max = config.slowlog_max_len.get() as usize;
         self.slow.truncate(self.slow_max);
@@ -265,7 +267,10 @@ impl Engine {
         let at_s = self.store.now_ms / 1000;
         let event = if command.flags.has(crate::spec::Flags::FAST) { "fast-command" } else { "command" };
         self.stats.latency_event(event, at_s, took_ns / 1_000_000);
-        if took_ns < self.stats.slow_log_ns || command.flags.has(crate::spec::Flags::SKIP_SLOWLOG) || self.stats.slow_max == 0 {
+        if took_ns < self.stats.slow_log_ns
+            || command.flags.has(crate::spec::Flags::SKIP_SLOWLOG)
+            || self.stats.slow_max == 0
+        {
             return;
         }
         let client = self.clients.get(self.current);

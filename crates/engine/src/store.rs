@@ -273,7 +273,13 @@ impl Store {
                     } else {
                         match this.access {
                             Access::Clock => this.clock,
-                            Access::Frequency => next_frequency(entry.access(), this.now_ms, this.lfu_log_factor, this.lfu_decay_minutes, &mut this.rng),
+                            Access::Frequency => next_frequency(
+                                entry.access(),
+                                this.now_ms,
+                                this.lfu_log_factor,
+                                this.lfu_decay_minutes,
+                                &mut this.rng,
+                            ),
                         }
                     };
                     if entry.access() != next {
@@ -293,7 +299,8 @@ impl Store {
         let mut this = self;
         let hash = this.hash(key);
         polonius!(|this| -> Option<&'polonius Entry> {
-            if let Some(entry) = this.keyspace.db(this.db).get_hashed(hash, key).filter(|entry| !this.is_expired(entry)) {
+            if let Some(entry) = this.keyspace.db(this.db).get_hashed(hash, key).filter(|entry| !this.is_expired(entry))
+            {
                 this.stats.hits += 1;
                 polonius_return!(Some(entry));
             }
@@ -663,7 +670,10 @@ impl Store {
 
     /// A key may serve those who wait for it.
     pub fn signal(&mut self, db: usize, key: &[u8]) {
-        if self.wait_count > 0 && self.waiting[db].contains_key(key) && !self.ready.iter().any(|(d, k)| *d == db && **k == *key) {
+        if self.wait_count > 0
+            && self.waiting[db].contains_key(key)
+            && !self.ready.iter().any(|(d, k)| *d == db && **k == *key)
+        {
             self.ready.push((db, key.into()));
         }
     }
@@ -763,4 +773,3 @@ containers! {
     Set: Set, set, set_mut, set_or_new;
     ZSet: ZSet, zset, zset_mut, zset_or_new;
 }
-

@@ -33,14 +33,14 @@ pub mod zset;
 
 pub use db::{Db, Expiry, Trash};
 pub use entry::{Entry, INLINE_MAX};
+pub use hash::Hash;
 pub use hasher::{KeyHash, Seeded, hash, seed};
 pub use limits::Limits;
+pub use list::List;
 pub use packed::PackedError;
+pub use set::Set;
 pub use size_class::size_class;
 pub use snapshot::{Keyspace, Snapshot};
 pub use trie::{Drain, Slot, Trie};
 pub use value::{Value, ValueRef, parse_canonical_int};
-pub use hash::Hash;
-pub use list::List;
-pub use set::Set;
 pub use zset::ZSet;

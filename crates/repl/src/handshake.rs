@@ -139,7 +139,9 @@ impl Handshake {
         match self.awaiting {
             Await::Pong => {
                 let speaks = line.starts_with(b"+")
-                    || [&b"-NOAUTH"[..], b"-NOPERM", b"-ERR operation not permitted"].iter().any(|p| line.starts_with(p));
+                    || [&b"-NOAUTH"[..], b"-NOPERM", b"-ERR operation not permitted"]
+                        .iter()
+                        .any(|p| line.starts_with(p));
                 if !speaks {
                     return Err(HandshakeError::Ping(text()));
                 }
@@ -166,7 +168,9 @@ impl Handshake {
                 self.awaiting = Await::Psync;
                 let mut out = Vec::new();
                 match &self.have {
-                    Some((id, next)) => command(&mut out, &[b"PSYNC", id.as_str().as_bytes(), next.to_string().as_bytes()]),
+                    Some((id, next)) => {
+                        command(&mut out, &[b"PSYNC", id.as_str().as_bytes(), next.to_string().as_bytes()])
+                    }
                     None => command(&mut out, &[b"PSYNC", b"?", b"-1"]),
                 }
                 Ok(Step::Send(out))
@@ -219,7 +223,8 @@ mod tests {
     fn words(bytes: &[u8]) -> Vec<String> {
         let (mut at, mut found) = (0, vec![]);
         while let Some((resp::Value::Array(words), len)) = resp::parse_value(&bytes[at..]).unwrap() {
-            let words: Vec<_> = words.iter().map(|w| String::from_utf8_lossy(w.as_bytes().unwrap()).to_string()).collect();
+            let words: Vec<_> =
+                words.iter().map(|w| String::from_utf8_lossy(w.as_bytes().unwrap()).to_string()).collect();
             found.push(words.join(" "));
             at += len;
         }
@@ -257,7 +262,10 @@ mod tests {
     #[test]
     fn a_known_history_is_continued() {
         let id = ReplicationId::from_random([9; 20]);
-        let (mut h, _) = Handshake::begin(Identity { user: "repl".into(), announce_ip: "10.0.0.9".into(), ..identity("pw") }, Some((id, 51)));
+        let (mut h, _) = Handshake::begin(
+            Identity { user: "repl".into(), announce_ip: "10.0.0.9".into(), ..identity("pw") },
+            Some((id, 51)),
+        );
         assert_eq!(sent(h.handle_line(b"-NOAUTH Authentication required.")), ["AUTH repl pw"]);
         assert_eq!(sent(h.handle_line(b"+OK")).len(), 4);
         for _ in 0..3 {
@@ -274,7 +282,9 @@ mod tests {
         let (mut h, _) = Handshake::begin(identity("x"), None);
         let _ = h.handle_line(b"+PONG");
         assert!(matches!(h.handle_line(b"-WRONGPASS no"), Err(HandshakeError::Auth(_))));
-        for (line, later) in [(&b"-NOMASTERLINK x"[..], true), (b"-LOADING x", true), (b"-ERR x", false), (b"+FULLRESYNC x y", false)] {
+        for (line, later) in
+            [(&b"-NOMASTERLINK x"[..], true), (b"-LOADING x", true), (b"-ERR x", false), (b"+FULLRESYNC x y", false)]
+        {
             let (mut h, _) = Handshake::begin(identity(""), None);
             for _ in 0..4 {
                 let _ = h.handle_line(b"+OK");

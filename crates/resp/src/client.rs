@@ -43,7 +43,9 @@ impl Value {
     /// The bytes of a string-like reply.
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match self {
-            Value::Simple(b) | Value::Error(b) | Value::Bulk(b) | Value::BigNumber(b) | Value::Verbatim(_, b) => Some(b),
+            Value::Simple(b) | Value::Error(b) | Value::Bulk(b) | Value::BigNumber(b) | Value::Verbatim(_, b) => {
+                Some(b)
+            }
             _ => None,
         }
     }

@@ -181,7 +181,8 @@ impl RequestParser {
                 Some(b'*') => {}
                 Some(_) => return inline(buf, spans),
             }
-            let Some((count, next)) = length_line(buf, 1, "too big mbulk count string", "invalid multibulk length")? else {
+            let Some((count, next)) = length_line(buf, 1, "too big mbulk count string", "invalid multibulk length")?
+            else {
                 return Ok(Status::Incomplete);
             };
             if count > i64::from(i32::MAX) {
@@ -233,7 +234,9 @@ impl RequestParser {
                 return Err(ProtocolError(text));
             }
         }
-        let Some((len, next)) = length_line(buf, self.position + 1, "too big bulk count string", "invalid bulk length")? else {
+        let Some((len, next)) =
+            length_line(buf, self.position + 1, "too big bulk count string", "invalid bulk length")?
+        else {
             return Ok(None);
         };
         if !(0..=limits.bulk_bytes_max).contains(&len) {
@@ -344,7 +347,9 @@ mod tests {
 
     #[test]
     fn requests_of_both_forms_follow_each_other() {
-        let found = decode(b"*1\r\n$4\r\nPING\r\nset a \"b c\"\r\n\r\n*0\r\n*2\r\n$3\r\nGET\r\n$0\r\n\r\n", &[], LIMITS).unwrap();
+        let found =
+            decode(b"*1\r\n$4\r\nPING\r\nset a \"b c\"\r\n\r\n*0\r\n*2\r\n$3\r\nGET\r\n$0\r\n\r\n", &[], LIMITS)
+                .unwrap();
         let words: Vec<Vec<&[u8]>> = found.iter().map(|r| r.iter().map(|a| &a[..]).collect()).collect();
         assert_eq!(words, [vec![&b"PING"[..]], vec![b"set", b"a", b"b c"], vec![b"GET", b""]]);
     }

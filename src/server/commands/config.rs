@@ -16,7 +16,11 @@ pub fn get(e: &mut Engine, a: &Args) -> Result {
         let exact = !pattern.iter().any(|b| b"*?[".contains(b));
         for option in OPTIONS {
             for name in option.names() {
-                let matches = if exact { name.as_bytes().eq_ignore_ascii_case(pattern) } else { glob_matches(pattern, name.as_bytes(), true) };
+                let matches = if exact {
+                    name.as_bytes().eq_ignore_ascii_case(pattern)
+                } else {
+                    glob_matches(pattern, name.as_bytes(), true)
+                };
                 if matches && (exact || option.mutability != Mutability::Hidden) {
                     found.insert(name, option.show(&e.config));
                 }
@@ -32,7 +36,10 @@ pub fn get(e: &mut Engine, a: &Args) -> Result {
 }
 
 fn refused(name: &[u8], reason: &str) -> Error {
-    Error::new(format!("ERR CONFIG SET failed (possibly related to argument '{}') - {reason}", String::from_utf8_lossy(name)))
+    Error::new(format!(
+        "ERR CONFIG SET failed (possibly related to argument '{}') - {reason}",
+        String::from_utf8_lossy(name)
+    ))
 }
 
 /// CONFIG SET name value … : all of them or none.
@@ -44,7 +51,10 @@ pub fn set(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
     for i in (2..a.len()).step_by(2) {
         let name = &a[i];
         let Some(option) = config::find(name) else {
-            return Err(Error::new(format!("ERR Unknown option or number of arguments for CONFIG SET - '{}'", String::from_utf8_lossy(name))));
+            return Err(Error::new(format!(
+                "ERR Unknown option or number of arguments for CONFIG SET - '{}'",
+                String::from_utf8_lossy(name)
+            )));
         };
         if option.mutability == Mutability::Fixed {
             return Err(refused(name, "can't set immutable config"));
@@ -115,7 +125,8 @@ pub fn rewrite(e: &mut Engine) -> Result {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(failed(error)),
     };
-    crate::server::startup::write_atomically(std::path::Path::new(&path), config::rewrite(&old, &e.config).as_bytes()).map_err(failed)?;
+    crate::server::startup::write_atomically(std::path::Path::new(&path), config::rewrite(&old, &e.config).as_bytes())
+        .map_err(failed)?;
     log!(Notice, "CONFIG REWRITE executed with success.");
     e.out.ok();
     Ok(())

@@ -47,7 +47,10 @@ pub fn debug(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
         () if is(word, "populate") && a.len() >= 3 => populate(e, a)?,
         () if is(word, "reload") => reload(o, e, a)?,
         () if is(word, "log") && a.len() == 3 => {
-            crate::server::log::write(crate::server::log::Level::Warning, &format!("DEBUG LOG: {}", String::from_utf8_lossy(&a[2])));
+            crate::server::log::write(
+                crate::server::log::Level::Warning,
+                &format!("DEBUG LOG: {}", String::from_utf8_lossy(&a[2])),
+            );
             e.out.ok();
         }
         () if is(word, "change-repl-id") => {
@@ -60,9 +63,17 @@ pub fn debug(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
         }
         () if is(word, "protocol") && a.len() == 3 => protocol(e, &a[2])?,
         () if is(word, "htstats") && a.len() >= 3 => {
-            let db = usize::try_from(int(&a[2])?).ok().filter(|db| *db < e.store.keyspace.databases()).ok_or(error::DB_OUT_OF_RANGE)?;
+            let db = usize::try_from(int(&a[2])?)
+                .ok()
+                .filter(|db| *db < e.store.keyspace.databases())
+                .ok_or(error::DB_OUT_OF_RANGE)?;
             let db = e.store.keyspace.db(db);
-            let text = format!("[Dictionary HT]\nHash trie of {} entries, {} bytes\n[Expires HT]\n{} entries expire\n", db.len(), db.trie().memory_usage(), db.expires_len());
+            let text = format!(
+                "[Dictionary HT]\nHash trie of {} entries, {} bytes\n[Expires HT]\n{} entries expire\n",
+                db.len(),
+                db.trie().memory_usage(),
+                db.expires_len()
+            );
             e.out.verbatim("txt", text.as_bytes());
         }
         () if is(word, "replicate") && a.len() >= 4 => {
@@ -147,7 +158,11 @@ fn object(e: &mut Engine, key: &[u8]) -> Result {
     let entry = e.store.peek(key).ok_or(error::NO_SUCH_KEY)?;
     let (access, bytes) = (entry.access(), entry.memory_usage());
     let encoding = engine::commands::encoding_of(entry);
-    let text = format!("Value at:0x{:x} refcount:1 encoding:{encoding} serializedlength:{bytes} lru:{access} lru_seconds_idle:{}", key.as_ptr() as usize, idle(e, access));
+    let text = format!(
+        "Value at:0x{:x} refcount:1 encoding:{encoding} serializedlength:{bytes} lru:{access} lru_seconds_idle:{}",
+        key.as_ptr() as usize,
+        idle(e, access)
+    );
     e.out.simple(&text);
     Ok(())
 }
@@ -241,7 +256,11 @@ fn protocol(e: &mut Engine, kind: &[u8]) -> Result {
         b"true" => e.out.boolean(true),
         b"false" => e.out.boolean(false),
         b"verbatim" => e.out.verbatim("txt", b"This is a verbatim\nstring"),
-        _ => return Err(Error::fixed("ERR Wrong protocol type name. Please use one of the following: string|integer|double|null|array|set|map|attrib|push|verbatim|true|false")),
+        _ => {
+            return Err(Error::fixed(
+                "ERR Wrong protocol type name. Please use one of the following: string|integer|double|null|array|set|map|attrib|push|verbatim|true|false",
+            ));
+        }
     }
     Ok(())
 }

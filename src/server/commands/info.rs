@@ -146,7 +146,11 @@ fn human(bytes: u64) -> String {
 /// Resident memory of this process, bytes.
 pub fn resident_bytes() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).map_or(0, |pages| pages * rustix::param::page_size() as u64)
+    statm
+        .split(' ')
+        .nth(1)
+        .and_then(|pages| pages.parse::<u64>().ok())
+        .map_or(0, |pages| pages * rustix::param::page_size() as u64)
 }
 
 fn total_memory() -> u64 {
@@ -162,8 +166,18 @@ fn memory(o: &mut Outside, e: &mut Engine, text: &mut String) {
     let total = total_memory();
     let limit = e.config.maxmemory.get() as u64;
     let backlog = o.log.memory_bytes();
-    let clients: usize = e.clients.iter().filter(|(_, c)| c.class() != Class::Replica).map(|(_, c)| c.traffic.query_capacity + c.output_bytes()).sum();
-    let replicas: usize = e.clients.iter().filter(|(_, c)| c.class() == Class::Replica).map(|(_, c)| c.traffic.query_capacity + c.output_bytes()).sum();
+    let clients: usize = e
+        .clients
+        .iter()
+        .filter(|(_, c)| c.class() != Class::Replica)
+        .map(|(_, c)| c.traffic.query_capacity + c.output_bytes())
+        .sum();
+    let replicas: usize = e
+        .clients
+        .iter()
+        .filter(|(_, c)| c.class() == Class::Replica)
+        .map(|(_, c)| c.traffic.query_capacity + c.output_bytes())
+        .sum();
     let ratio = |a: u64, b: u64| if b == 0 { 0.0 } else { a as f64 / b as f64 };
     fields!(text,
         "used_memory": used,
@@ -364,7 +378,12 @@ fn replication(o: &mut Outside, e: &mut Engine, text: &mut String) {
     for (i, (key, replica)) in o.replicas.table.iter().enumerate() {
         let (ip, port) = o.replicas.address(*key, e);
         let lag = if replica.is_online() { (now_ms - replica.ack_ms) / 1000 } else { 0 };
-        let _ = write!(text, "slave{i}:ip={ip},port={port},state={},offset={},lag={lag}\r\n", replica.state_name(), replica.ack_offset);
+        let _ = write!(
+            text,
+            "slave{i}:ip={ip},port={port},state={},offset={},lag={lag}\r\n",
+            replica.state_name(),
+            replica.ack_offset
+        );
     }
     let backlog = o.replicas.backlog;
     let first = if backlog { o.log.first() + 1 } else { 0 };

@@ -31,7 +31,10 @@ pub fn replicaof(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
     };
     let host = String::from_utf8_lossy(&a[1]).into_owned();
     if o.link.primary.as_ref() == Some(&(host.clone(), port)) {
-        log!(Notice, "REPLICAOF would result into synchronization with the master we are already connected with. No operation performed.");
+        log!(
+            Notice,
+            "REPLICAOF would result into synchronization with the master we are already connected with. No operation performed."
+        );
         e.out.simple("OK Already connected to specified master");
         return Ok(());
     }
@@ -62,7 +65,11 @@ pub fn psync(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
             } else {
                 e.out.simple("CONTINUE");
             }
-            log!(Notice, "Partial resynchronization request from {ip}:{port} accepted. Sending {} bytes of backlog starting from offset {offset}.", o.log.end() - position);
+            log!(
+                Notice,
+                "Partial resynchronization request from {ip}:{port} accepted. Sending {} bytes of backlog starting from offset {offset}.",
+                o.log.end() - position
+            );
             attach(o, e, State::Online { await_ack: false }, position);
         }
         Decision::FullResync(why) => {
@@ -70,9 +77,21 @@ pub fn psync(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
                 e.stats.partial_sync_refusals += 1;
                 let asked = String::from_utf8_lossy(&a[1]).into_owned();
                 match why {
-                    Refusal::UnknownId => log!(Notice, "Partial resynchronization not accepted: Replication ID mismatch (Replica asked for '{asked}', my replication IDs are '{}' and '{}')", o.history.id, o.history.second_id),
-                    Refusal::BeyondSecondId => log!(Notice, "Partial resynchronization not accepted: Requested offset for second ID was {offset}, but I can reply up to {}", o.history.second_offset),
-                    _ => log!(Notice, "Unable to partial resync with replica {ip}:{port} for lack of backlog (Replica request was: {offset})."),
+                    Refusal::UnknownId => log!(
+                        Notice,
+                        "Partial resynchronization not accepted: Replication ID mismatch (Replica asked for '{asked}', my replication IDs are '{}' and '{}')",
+                        o.history.id,
+                        o.history.second_id
+                    ),
+                    Refusal::BeyondSecondId => log!(
+                        Notice,
+                        "Partial resynchronization not accepted: Requested offset for second ID was {offset}, but I can reply up to {}",
+                        o.history.second_offset
+                    ),
+                    _ => log!(
+                        Notice,
+                        "Unable to partial resync with replica {ip}:{port} for lack of backlog (Replica request was: {offset})."
+                    ),
                 }
             }
             full_sync(o, e, false);
@@ -124,7 +143,10 @@ pub fn replconf(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
             }
             () if is(option, "ip-address") => {
                 if value.len() > 46 {
-                    return Err(Error::new(format!("ERR REPLCONF ip-address provided by replica instance is too long: {} bytes", value.len())));
+                    return Err(Error::new(format!(
+                        "ERR REPLCONF ip-address provided by replica instance is too long: {} bytes",
+                        value.len()
+                    )));
                 }
                 o.replicas.about.entry(key).or_default().ip = String::from_utf8_lossy(value).into_owned();
             }
@@ -150,7 +172,12 @@ pub fn replconf(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
                 }
                 return Ok(());
             }
-            () => return Err(Error::new(format!("ERR Unrecognized REPLCONF option: {}", String::from_utf8_lossy(option)))),
+            () => {
+                return Err(Error::new(format!(
+                    "ERR Unrecognized REPLCONF option: {}",
+                    String::from_utf8_lossy(option)
+                )));
+            }
         }
     }
     e.out.ok();
@@ -182,7 +209,8 @@ pub fn role(o: &mut Outside, e: &mut Engine) -> Result {
         return Ok(());
     }
     o.take_effects(e);
-    let online: Vec<_> = o.replicas.table.iter().filter(|(_, r)| r.is_online()).map(|(k, r)| (*k, r.ack_offset)).collect();
+    let online: Vec<_> =
+        o.replicas.table.iter().filter(|(_, r)| r.is_online()).map(|(k, r)| (*k, r.ack_offset)).collect();
     e.out.array(3);
     e.out.bulk(b"master");
     e.out.int(o.log.end() as i64);

@@ -82,8 +82,11 @@ fn spublish(e: &mut Engine, a: &Args) -> Result {
 
 fn list(e: &mut Engine, a: &Args, shard: bool) {
     let table = if shard { &e.pubsub.shard } else { &e.pubsub.channels };
-    let wanted: Vec<&[u8]> =
-        table.keys().map(|name| &**name).filter(|name| a.get(2).is_none_or(|pattern| glob_matches(pattern, name, false))).collect();
+    let wanted: Vec<&[u8]> = table
+        .keys()
+        .map(|name| &**name)
+        .filter(|name| a.get(2).is_none_or(|pattern| glob_matches(pattern, name, false)))
+        .collect();
     e.out.array(wanted.len());
     for name in wanted {
         e.out.bulk(name);
@@ -132,7 +135,10 @@ fn help(e: &mut Engine, _: &Args) -> Result {
             ("CHANNELS [<pattern>]", "The channels that have subscribers; those matching <pattern> if given."),
             ("NUMPAT", "The number of patterns that have subscribers."),
             ("NUMSUB [<channel> ...]", "The number of subscribers of each channel, patterns apart."),
-            ("SHARDCHANNELS [<pattern>]", "The shard channels that have subscribers; those matching <pattern> if given."),
+            (
+                "SHARDCHANNELS [<pattern>]",
+                "The shard channels that have subscribers; those matching <pattern> if given.",
+            ),
             ("SHARDNUMSUB [<shardchannel> ...]", "The number of subscribers of each shard channel."),
         ],
     )

@@ -123,6 +123,8 @@ impl Engine {
     /// Whether a watched key's time has come since it was watched.
     fn watches_expired(&self, key: ClientKey) -> bool {
         let watched = &self.clients[key].watched;
-        watched.iter().any(|(db, name)| self.store.keyspace.db(*db).get(name).is_some_and(|entry| self.store.is_expired(entry)))
+        watched
+            .iter()
+            .any(|(db, name)| self.store.keyspace.db(*db).get(name).is_some_and(|entry| self.store.is_expired(entry)))
     }
 }

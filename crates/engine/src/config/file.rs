@@ -35,7 +35,11 @@ impl Config {
     /// Takes over the lines of a file. `include` gets the names of files to read in between and
     /// returns their text. What an earlier line has set, a later one replaces; several `save` and
     /// `client-output-buffer-limit` lines add up.
-    pub fn load(&mut self, text: &[u8], include: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>) -> Result<(), FileError> {
+    pub fn load(
+        &mut self,
+        text: &[u8],
+        include: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>,
+    ) -> Result<(), FileError> {
         let mut saves_given = false;
         self.load_at_depth(text, include, &mut saves_given, 0)
     }
@@ -52,7 +56,8 @@ impl Config {
             if line.is_empty() || line[0] == b'#' {
                 continue;
             }
-            let fail = |reason: String| FileError { line: i + 1, text: String::from_utf8_lossy(line).into_owned(), reason };
+            let fail =
+                |reason: String| FileError { line: i + 1, text: String::from_utf8_lossy(line).into_owned(), reason };
             let words = resp::split_args(line).map_err(|_| fail("Unbalanced quotes in configuration line".into()))?;
             let words: Vec<&[u8]> = words.iter().map(|w| &w[..]).collect();
             let Some((name, values)) = words.split_first() else { continue };

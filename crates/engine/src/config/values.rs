@@ -11,7 +11,8 @@ pub trait OptionValue: Clone {
     /// The lines that `CONFIG REWRITE` writes; most options need one.
     fn lines(&self, name: &str) -> Vec<String> {
         let shown = self.show();
-        let plain = !shown.is_empty() && !shown.bytes().any(|b| b.is_ascii_whitespace() || b"\"'\\#".contains(&b) || !(32..127).contains(&b));
+        let plain = !shown.is_empty()
+            && !shown.bytes().any(|b| b.is_ascii_whitespace() || b"\"'\\#".contains(&b) || !(32..127).contains(&b));
         vec![if plain { format!("{name} {shown}") } else { format!("{name} {}", base::text::quoted(shown.as_bytes())) }]
     }
 
@@ -81,7 +82,8 @@ pub struct Octal(pub u32);
 
 impl OptionValue for Octal {
     fn parse(&mut self, words: &[&[u8]]) -> Result<(), String> {
-        let n = u32::from_str_radix(&utf8(one(words)?), 8).map_err(|_| "argument couldn't be parsed into an integer")?;
+        let n =
+            u32::from_str_radix(&utf8(one(words)?), 8).map_err(|_| "argument couldn't be parsed into an integer")?;
         if n > 0o777 {
             return Err("argument must be between 0 and 777 inclusive".into());
         }
@@ -280,7 +282,9 @@ impl OptionValue for Percentiles {
         for word in words.iter().flat_map(|w| w.split(|b| *b == b' ')).filter(|w| !w.is_empty()) {
             match base::num::parse_f64(word) {
                 Some(p) if (0.0..=100.0).contains(&p) => all.push(p),
-                Some(_) => return Err("latency-tracking-info-percentiles must contain double values between 0 and 100".into()),
+                Some(_) => {
+                    return Err("latency-tracking-info-percentiles must contain double values between 0 and 100".into());
+                }
                 None => return Err("Invalid latency-tracking-info-percentiles".into()),
             }
         }
@@ -372,7 +376,9 @@ impl OptionValue for OutputLimits {
                 _ => return Err("Invalid client class specified in buffer limit configuration.".into()),
             };
             let seconds = base::num::parse_i64(group[3]).filter(|n| *n >= 0);
-            let (Some(hard_bytes), Some(soft_bytes), Some(soft_seconds)) = (parse_bytes(group[1]), parse_bytes(group[2]), seconds) else {
+            let (Some(hard_bytes), Some(soft_bytes), Some(soft_seconds)) =
+                (parse_bytes(group[1]), parse_bytes(group[2]), seconds)
+            else {
                 return Err("Error in hard, soft or soft_seconds setting in buffer limit configuration.".into());
             };
             limits[class] = OutputLimit { hard_bytes, soft_bytes, soft_seconds };
@@ -382,7 +388,8 @@ impl OptionValue for OutputLimits {
     }
 
     fn show(&self) -> String {
-        let one = |(class, l): (&&str, &OutputLimit)| format!("{class} {} {} {}", l.hard_bytes, l.soft_bytes, l.soft_seconds);
+        let one =
+            |(class, l): (&&str, &OutputLimit)| format!("{class} {} {} {}", l.hard_bytes, l.soft_bytes, l.soft_seconds);
         Self::CLASSES.iter().zip(&self.0).map(one).collect::<Vec<_>>().join(" ")
     }
 
@@ -437,7 +444,8 @@ pub struct Events(pub crate::notify::Classes);
 
 impl OptionValue for Events {
     fn parse(&mut self, words: &[&[u8]]) -> Result<(), String> {
-        self.0 = crate::notify::Classes::parse(one(words)?).ok_or("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")?;
+        self.0 = crate::notify::Classes::parse(one(words)?)
+            .ok_or("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")?;
         Ok(())
     }
 
