@@ -445,10 +445,14 @@ impl Server {
     fn obey(&mut self, order: Order) {
         match order {
             Order::Close(key) => {
-                if let Some(id) = self.conns.of_client(key) {
-                    self.close(id);
+                let Some(id) = self.conns.of_client(key) else { return };
+                match self.conns.get(id).map(|c| c.peer) {
+                    // Losing the link is more than losing a connection: it is made anew.
+                    Some(Peer::Primary) => self.link_lost(id, None),
+                    _ => self.close(id),
                 }
             }
+            Order::ResumePostponed => self.resume_postponed(),
             Order::CloseAfterReply(key) => {
                 if let Some(id) = self.conns.of_client(key) {
                     if let Some(conn) = self.conns.get_mut(id) {
@@ -499,6 +503,10 @@ impl Server {
             if conn.peer == Peer::Replica && self.outside.is_transferring(key) {
                 return;
             }
+            if self.exceeds_hard_limit(id) {
+                return;
+            }
+            let (Some(conn), Some(client)) = (self.conns.get_mut(id), self.engine.clients.get_mut(key)) else { return };
             let buf = std::mem::replace(&mut client.out.buf, std::mem::take(&mut conn.spare));
             let len = buf.len();
             client.traffic.sent_bytes += len as u64;
@@ -575,6 +583,16 @@ impl Server {
             || "(unknown)".into(),
             |c| format!("id={} addr={} laddr={} name={}", c.id, c.addr, c.laddr, String::from_utf8_lossy(&c.name)),
         )
+    }
+
+    /// A reply that is longer than its client may leave unread is not begun to be sent.
+    fn exceeds_hard_limit(&mut self, id: ConnId) -> bool {
+        let limits = &self.engine.config.client_output_buffer_limit.0;
+        if limits[0].hard_bytes == 0 && limits[2].hard_bytes == 0 {
+            return false;
+        }
+        self.check_output_limit(id);
+        self.conns.get(id).is_none()
     }
 
     fn check_output_limit(&mut self, id: ConnId) {

@@ -12,7 +12,7 @@ use repl::{History, Log, ReplicationId};
 use resp::Args;
 
 /// Work that a command leaves for the event loop, which owns the sockets and threads.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub enum Todo {
     /// A client has become a replica: its connection is fed from the log now.
     ReplicaAttached(ClientKey),
@@ -22,6 +22,8 @@ pub enum Todo {
     StopFollowing,
     /// Tell the primary at once how far we are.
     Acknowledge,
+    /// Ask the replicas how far they are.
+    AskReplicas,
     /// Save in the background.
     BackgroundSave,
     /// Stop the server.
@@ -85,11 +87,6 @@ impl Outside {
         self.link.applied_bytes += raw.len() as u64;
     }
 
-    /// Whether the log is kept as a back-log for replicas.
-    pub fn has_backlog(&self, engine: &Engine) -> bool {
-        engine.stream.enabled || self.replicas.backlog
-    }
-
     /// Makes the back-log, before the first replica is served. Data that nobody has followed yet
     /// gets a name of its own, since its earlier changes were not recorded.
     pub fn create_backlog(&mut self, engine: &mut Engine) {
@@ -150,7 +147,7 @@ pub fn new_replication_id() -> ReplicationId {
 
 impl Host for Outside {
     fn command(&mut self, command: HostCommand, engine: &mut Engine, args: &Args) -> Result {
-        use super::commands::{config, debug, info, persistence, replication};
+        use super::commands::{config, debug, info, memory, persistence, replication};
         match command {
             HostCommand::BgSave => persistence::bgsave(self, engine, args),
             HostCommand::ConfigGet => config::get(engine, args),
@@ -160,6 +157,9 @@ impl Host for Outside {
             HostCommand::Debug => debug::debug(self, engine, args),
             HostCommand::Info => info::info(self, engine, args),
             HostCommand::LastSave => persistence::lastsave(self, engine),
+            HostCommand::MemoryDoctor => memory::doctor(self, engine),
+            HostCommand::MemoryMallocStats => memory::malloc_stats(engine),
+            HostCommand::MemoryStats => memory::stats(self, engine),
             HostCommand::Psync => replication::psync(self, engine, args),
             HostCommand::ReplConf => replication::replconf(self, engine, args),
             HostCommand::ReplicaOf => replication::replicaof(self, engine, args),
@@ -167,6 +167,7 @@ impl Host for Outside {
             HostCommand::Save => persistence::save(self, engine),
             HostCommand::Shutdown => persistence::shutdown(self, engine, args),
             HostCommand::Sync => replication::sync(self, engine),
+            HostCommand::Wait => replication::wait(self, engine, args),
         }
     }
 }

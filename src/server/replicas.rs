@@ -126,6 +126,11 @@ impl Replicas {
         self.table.values().filter(|r| r.is_online() && (now_ms - r.ack_ms) / 1000 <= max_lag_s).count()
     }
 
+    /// What those that are fed from the log have acknowledged.
+    pub fn acknowledged(&self) -> Vec<u64> {
+        self.table.values().filter(|r| r.is_online()).map(|r| r.ack_offset).collect()
+    }
+
     /// How many wait for a transfer to begin.
     pub fn waiting(&self) -> usize {
         self.table.values().filter(|r| matches!(r.state, State::WaitSync { .. })).count()
@@ -341,6 +346,14 @@ impl Server {
                 Some(buf) => self.sent_now(id, buf),
                 None => return,
             }
+        }
+    }
+
+    /// Asks all replicas to acknowledge at once.
+    pub fn ask_replicas(&mut self) {
+        if self.engine.stream.enabled && !self.outside.replicas.table.is_empty() {
+            self.engine.stream.append_raw(b"*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n");
+            self.outside.take_effects(&mut self.engine);
         }
     }
 

@@ -192,6 +192,9 @@ fn start(config: Config) -> Result<Server, String> {
     std::env::set_current_dir(config.dir.get()).map_err(|e| {
         format!("Can't chdir to '{}': {e}. Choose a folder that exists with the option `dir`.", config.dir.get())
     })?;
+    let mut config = config;
+    // Relative paths are from this folder now, so the option must not be one itself.
+    config.dir.0 = std::env::current_dir().map_err(|e| e.to_string())?.display().to_string();
     if config.daemonize {
         daemonize::Daemonize::new()
             .working_directory(std::env::current_dir().map_err(|e| e.to_string())?)
@@ -222,7 +225,6 @@ fn start(config: Config) -> Result<Server, String> {
     }
     let wanted = config.maxclients.get() as u64 + 64;
     let granted = net::raise_nofile(wanted);
-    let mut config = config;
     if granted < wanted {
         let clients = (granted as i64 - 64).max(1);
         log!(
@@ -236,8 +238,7 @@ fn start(config: Config) -> Result<Server, String> {
         IoBackend::IoUring => Choice::IoUring,
         IoBackend::Epoll => Choice::Epoll,
     };
-    let (net, fallback) =
-        Net::new(choice, net::Limits { slots: 256, ..net::Limits::default() }).map_err(|e| e.to_string())?;
+    let (net, fallback) = Net::new(choice, net::Limits { slots: 256, ..net::Limits::default() }).map_err(|e| e.to_string())?;
     if let Some(why) = fallback {
         log!(Notice, "{why}");
     }
@@ -335,8 +336,9 @@ impl Server {
                 for addr in addresses(&host, port) {
                     match net::listen_tcp(addr, backlog) {
                         Ok(fd) => {
+                            let second = fd.try_clone().ok();
                             let id = self.net.listen(fd);
-                            self.listeners.push((id, Listening::Tcp));
+                            self.listeners.push((id, Listening::Tcp, second));
                             opened += 1;
                         }
                         Err(error) => {
@@ -367,7 +369,7 @@ impl Server {
             let fd = net::listen_unix(Path::new(&socket), (perm > 0).then_some(perm), backlog)
                 .map_err(|e| format!("Failed opening Unix socket {socket}: bind: {e}"))?;
             let id = self.net.listen(fd);
-            self.listeners.push((id, Listening::Unix));
+            self.listeners.push((id, Listening::Unix, None));
             opened += 1;
         }
         if opened == 0 {
@@ -403,7 +405,7 @@ impl Server {
             let has_history = self.outside.link.has_history;
             self.follow_at_start(host, port, has_history);
         }
-        for (_, listening) in &self.listeners {
+        for (_, listening, _) in &self.listeners {
             match listening {
                 Listening::Tcp => log!(Notice, "Ready to accept connections tcp"),
                 Listening::Unix => log!(Notice, "Ready to accept connections unix"),
@@ -429,7 +431,7 @@ impl Server {
 
     /// A connection has come in.
     pub fn accepted(&mut self, listener: ListenerId, id: ConnId) {
-        let unix = self.listeners.iter().any(|(l, kind)| *l == listener && *kind == Listening::Unix);
+        let unix = self.listeners.iter().any(|(l, kind, _)| *l == listener && *kind == Listening::Unix);
         self.engine.stats.connections += 1;
         let (mut addr, laddr) = self.addresses(id);
         if unix {
@@ -483,12 +485,16 @@ impl Server {
         match name {
             "port" | "bind" => {
                 let old = std::mem::take(&mut self.listeners);
-                for (id, kind) in old {
-                    if kind == Listening::Tcp {
-                        self.net.unlisten(id);
-                    } else {
-                        self.listeners.push((id, kind));
+                for (id, kind, second) in old {
+                    if kind == Listening::Unix {
+                        self.listeners.push((id, kind, second));
+                        continue;
                     }
+                    // The backend closes the socket some time later; the port must be free now.
+                    if let Some(fd) = second {
+                        let _ = rustix::net::shutdown(&fd, rustix::net::Shutdown::Both);
+                    }
+                    self.net.unlisten(id);
                 }
                 let socket = std::mem::take(&mut self.engine.config.unixsocket.0);
                 if let Err(error) = self.open_sockets() {
@@ -496,12 +502,33 @@ impl Server {
                 }
                 self.engine.config.unixsocket.0 = socket;
             }
+            "maxmemory" | "maxmemory-policy" => {
+                self.engine.make_room();
+            }
             "requirepass" => {
                 log!(Notice, "The password of the default user has changed");
             }
             _ => {}
         }
     }
+}
+
+/// Opens and closes the sockets that the settings ask for, on this port: an error says that they could not be opened.
+pub fn try_to_listen(config: &Config, port: u16) -> io::Result<()> {
+    for bind in &config.bind.0 {
+        let (optional, host) = bind.strip_prefix('-').map_or((false, bind.as_str()), |host| (true, host));
+        let addresses = addresses(host, port);
+        if addresses.is_empty() && !optional {
+            return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, format!("{host} has no address")));
+        }
+        for addr in addresses {
+            match net::listen_tcp(addr, 1) {
+                Err(error) if !optional => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The addresses that a word of `bind` means.

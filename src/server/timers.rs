@@ -30,6 +30,10 @@ impl Server {
         if !self.expire_keys() {
             self.next_tick_ms = now_ms + BUSY_TICK_MS;
         }
+        // A limit that was lowered, or memory that others than commands took, is seen here.
+        if self.engine.gates.any(Gates::MEMORY) {
+            self.engine.make_room();
+        }
         self.sample();
         self.end_pause();
         self.link_cron();
@@ -166,6 +170,7 @@ impl Server {
                 Todo::Follow(host, port) => self.follow(host, port),
                 Todo::StopFollowing => self.stop_following(),
                 Todo::Acknowledge => self.acknowledge(),
+                Todo::AskReplicas => self.ask_replicas(),
                 Todo::BackgroundSave => self.begin_save(),
                 Todo::Shutdown(shutdown) => self.begin_shutdown(shutdown),
                 Todo::SettingChanged(name) => self.setting_changed(name),

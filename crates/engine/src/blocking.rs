@@ -21,13 +21,25 @@ pub enum InVain {
     Null,
 }
 
+/// What WAIT waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Acknowledgements {
+    /// The end of the client's own writes in the replication stream.
+    pub offset: u64,
+    /// How many replicas must have come so far.
+    pub replicas: usize,
+    /// How many have.
+    pub have: usize,
+}
+
 /// Why a client waits.
 #[derive(Debug)]
 struct Wait {
     request: Kept,
     db: usize,
     keys: Vec<Box<[u8]>>,
-    kind: KeyKind,
+    kind: Option<KeyKind>,
+    acknowledgements: Option<Acknowledgements>,
     deadline_ms: Option<i64>,
 }
 
@@ -88,15 +100,65 @@ impl Engine {
                 distinct.push((*name).into());
             }
         }
-        let wait = Wait { request: Kept::new(args), db: self.store.db, keys: distinct, kind, deadline_ms };
+        let wait = Wait {
+            request: Kept::new(args),
+            db: self.store.db,
+            keys: distinct,
+            kind: Some(kind),
+            acknowledgements: None,
+            deadline_ms,
+        };
         self.blocking.waits.insert(key, wait);
         self.clients[key].flags.set(ClientFlags::BLOCKED, true);
+    }
+
+    /// Whether the command that has just run, for the first time or again, has to wait.
+    pub(crate) fn waits(&self) -> bool {
+        if self.blocking.retrying == Some(self.current) {
+            return self.blocking.still_waiting;
+        }
+        self.clients.get(self.current).is_some_and(|c| c.flags.any(ClientFlags::BLOCKED))
     }
 
     fn reply_in_vain(&mut self, in_vain: InVain) {
         match in_vain {
             InVain::NullArray => self.out.null_array(),
             InVain::Null => self.out.null(),
+        }
+    }
+
+    /// The running client waits until enough replicas have its writes.
+    /// `timeout_ms` 0 waits forever.
+    pub fn block_for_replicas(&mut self, args: &Args, wanted: Acknowledgements, timeout_ms: i64) {
+        let key = self.current;
+        let deadline_ms = (timeout_ms > 0).then(|| self.store.now_ms.saturating_add(timeout_ms));
+        if let Some(at) = deadline_ms {
+            self.blocking.deadlines.insert((at, key));
+        }
+        let wait = Wait {
+            request: Kept::new(args),
+            db: self.store.db,
+            keys: Vec::new(),
+            kind: None,
+            acknowledgements: Some(wanted),
+            deadline_ms,
+        };
+        self.blocking.waits.insert(key, wait);
+        self.clients[key].flags.set(ClientFlags::BLOCKED, true);
+    }
+
+    /// Replicas have acknowledged these offsets: answers the clients that waited for them.
+    pub fn replicas_acknowledged(&mut self, offsets: &[u64]) {
+        let mut served = Vec::new();
+        for (key, wait) in &mut self.blocking.waits {
+            let Some(wanted) = &mut wait.acknowledgements else { continue };
+            wanted.have = offsets.iter().filter(|offset| **offset >= wanted.offset).count();
+            if wanted.have >= wanted.replicas {
+                served.push(*key);
+            }
+        }
+        for key in served {
+            self.unblock_with(key, None);
         }
     }
 
@@ -123,13 +185,17 @@ impl Engine {
     /// Ends a client's waiting from outside: as if its time were up, or with an error.
     /// False where it does not wait.
     pub fn unblock_with(&mut self, key: ClientKey, error: Option<&crate::error::Error>) -> bool {
-        if !self.blocking.waits.contains_key(&key) {
-            return false;
+        let Some(wait) = self.blocking.waits.get(&key) else { return false };
+        let replicas = wait.acknowledgements.map(|a| a.have);
+        if let Ok(command) = self.resolve(&wait.request.args()) {
+            // It was not counted when it began to wait.
+            self.stats.command_ran(command.index, 0, error.is_some());
         }
         let out = self.output_of(key);
-        match error {
-            Some(error) => out.error(error.text()),
-            None => out.null_array(),
+        match (error, replicas) {
+            (Some(error), _) => out.error(error.text()),
+            (None, Some(n)) => out.int(n as i64),
+            (None, None) => out.null_array(),
         }
         self.unblock(key);
         true
@@ -153,12 +219,13 @@ impl Engine {
     /// Runs the commands of waiting clients whose keys have got something.
     #[cold]
     pub fn serve_blocked(&mut self, host: &mut dyn Host) {
+        self.catch_up_time();
         // Serving one client may make another key ready (BLMOVE), hence the outer loop.
         while !self.store.ready.is_empty() {
             for (db, name) in std::mem::take(&mut self.store.ready) {
                 for key in self.store.waiting_for(db, &name) {
                     let Some(kind) = self.store.kind_of(db, &name) else { break };
-                    if self.blocking.waits.get(&key).is_some_and(|w| w.kind == kind) {
+                    if self.blocking.waits.get(&key).is_some_and(|w| w.kind == Some(kind)) {
                         self.retry(host, key);
                     }
                 }
@@ -178,7 +245,7 @@ impl Engine {
         self.begin(key);
         self.store.db = wait_db;
         let args = request.args();
-        if let Ok(command) = self.table.resolve(&args) {
+        if let Ok(command) = self.resolve(&args) {
             self.call(host, command, &args);
         }
         let served = !self.blocking.still_waiting;

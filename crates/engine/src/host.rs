@@ -19,6 +19,9 @@ pub enum HostCommand {
     Debug,
     Info,
     LastSave,
+    MemoryDoctor,
+    MemoryMallocStats,
+    MemoryStats,
     Psync,
     ReplConf,
     ReplicaOf,
@@ -26,6 +29,7 @@ pub enum HostCommand {
     Save,
     Shutdown,
     Sync,
+    Wait,
 }
 
 /// The outside, as commands see it.

@@ -288,6 +288,31 @@ impl Engine {
     }
 }
 
+/// A request's arguments with passwords blotted out, for the slow log and MONITOR.
+pub(crate) fn without_secrets<'a>(args: &Args<'a>) -> Vec<&'a [u8]> {
+    use crate::commands::options::is;
+    let mut words: Vec<&[u8]> = args.iter().collect();
+    let secret = match words[0] {
+        name if is(name, "auth") => 1..words.len(),
+        // User and password follow the word AUTH.
+        name if is(name, "hello") => words.iter().position(|word| is(word, "auth")).map_or(0..0, |at| at + 1..at + 3),
+        _ => 0..0,
+    };
+    for i in secret {
+        if let Some(word) = words.get_mut(i) {
+            *word = b"(redacted)";
+        }
+    }
+    if is(words[0], "config") && words.get(1).is_some_and(|word| is(word, "set")) {
+        for i in (3..words.len()).step_by(2) {
+            if ["requirepass", "masterauth", "primaryauth"].iter().any(|name| is(words[i - 1], name)) {
+                words[i] = b"(redacted)";
+            }
+        }
+    }
+    words
+}
+
 fn cut_args(args: &Args) -> Vec<Box<[u8]>> {
     let shown = if args.len() > SLOW_ARGS_MAX { SLOW_ARGS_MAX - 1 } else { args.len() };
     let cut = |arg: &[u8]| -> Box<[u8]> {
@@ -298,7 +323,7 @@ fn cut_args(args: &Args) -> Vec<Box<[u8]>> {
         kept.extend_from_slice(format!("... ({} more bytes)", arg.len() - SLOW_ARG_BYTES_MAX).as_bytes());
         kept.into()
     };
-    let mut kept: Vec<Box<[u8]>> = args.iter().take(shown).map(cut).collect();
+    let mut kept: Vec<Box<[u8]>> = without_secrets(args).into_iter().take(shown).map(cut).collect();
     if shown < args.len() {
         kept.push(format!("... ({} more arguments)", args.len() - shown).into_bytes().into());
     }

@@ -100,6 +100,12 @@ pub struct Store {
     pub active_expire: bool,
     /// Effects of the running command.
     pub fx: Effects,
+    /// The command that removes a key whose time has come, for replicas: `UNLINK` or `DEL`, by `lazyfree-lazy-expire`.
+    pub expire_word: &'static [u8],
+    /// Likewise for evicted keys, by `lazyfree-lazy-eviction`.
+    pub evict_word: &'static [u8],
+    /// Likewise for keys that a command empties as a side effect, by `lazyfree-lazy-server-del`.
+    pub remove_word: &'static [u8],
     /// Which keyspace events are wanted.
     pub event_classes: Classes,
     /// Keyspace events to be published.
@@ -132,6 +138,7 @@ pub struct Store {
 pub fn limits(config: &Config) -> Limits {
     Limits {
         list_max_listpack_size: config.list_max_listpack_size.get() as i32,
+        list_plain_bytes: 0,
         hash_max_listpack_entries: config.hash_max_listpack_entries.get() as usize,
         hash_max_listpack_value: config.hash_max_listpack_value.get() as usize,
         set_max_intset_entries: config.set_max_intset_entries.get() as usize,
@@ -158,6 +165,9 @@ impl Store {
             frozen: false,
             active_expire: true,
             fx: Effects::default(),
+            expire_word: b"UNLINK",
+            evict_word: b"UNLINK",
+            remove_word: b"UNLINK",
             event_classes: Classes::default(),
             events: Vec::new(),
             touched_watchers: Vec::new(),
@@ -181,7 +191,13 @@ impl Store {
     /// Takes over the settings that concern the data.
     pub fn apply_config(&mut self, config: &Config) {
         self.event_classes = config.notify_keyspace_events.0;
-        self.limits = limits(config);
+        let word = |lazy: bool| -> &'static [u8] { if lazy { b"UNLINK" } else { b"DEL" } };
+        self.expire_word = word(config.lazyfree_lazy_expire);
+        self.evict_word = word(config.lazyfree_lazy_eviction);
+        self.remove_word = word(config.lazyfree_lazy_server_del);
+        // DEBUG sets this one; it is no option.
+        let list_plain_bytes = self.limits.list_plain_bytes;
+        self.limits = Limits { list_plain_bytes, ..limits(config) };
         self.access = match config.maxmemory_policy {
             MaxMemoryPolicy::AllKeysLfu | MaxMemoryPolicy::VolatileLfu => Access::Frequency,
             _ => Access::Clock,
@@ -299,8 +315,7 @@ impl Store {
         let mut this = self;
         let hash = this.hash(key);
         polonius!(|this| -> Option<&'polonius Entry> {
-            if let Some(entry) = this.keyspace.db(this.db).get_hashed(hash, key).filter(|entry| !this.is_expired(entry))
-            {
+            if let Some(entry) = this.keyspace.db(this.db).get_hashed(hash, key).filter(|entry| !this.is_expired(entry)) {
                 this.stats.hits += 1;
                 polonius_return!(Some(entry));
             }
@@ -410,9 +425,9 @@ impl Store {
         self.peek(key).is_some()
     }
 
-    /// The type of what a key of any database holds, expired or not.
+    /// The type of what a live key of any database holds. Looking does not remove it if its time has come.
     pub fn kind_of(&self, db: usize, key: &[u8]) -> Option<KeyKind> {
-        self.keyspace.db(db).get(key).map(KeyKind::of)
+        self.keyspace.db(db).get(key).filter(|entry| !self.is_expired(entry)).map(KeyKind::of)
     }
 
     /// Removes `key` if its time is up. A replica leaves that to its primary.
@@ -442,7 +457,7 @@ impl Store {
     /// What follows the removal of an expired entry.
     fn gone_by_time(&mut self, db: usize, entry: Entry) {
         self.stats.expired += 1;
-        self.fx.before(db, &[b"DEL", entry.key()]);
+        self.fx.before(db, &[self.expire_word, entry.key()]);
         self.touch_watchers(db, entry.key());
         self.notify_in(db, Classes::EXPIRED, "expired", entry.key());
         self.keyspace.db_mut(db).discard(entry);
@@ -625,12 +640,15 @@ impl Store {
     /// Tells all who watch a key of a database that is emptied or exchanged; `other` is what takes
     /// its place. A watched key that is in neither has not changed.
     pub fn touch_all_watchers(&mut self, db: usize, other: Option<usize>) {
-        let there = |keyspace: &Keyspace, db: usize, key: &[u8]| keyspace.db(db).get(key).is_some();
+        let there = |db: usize, key: &[u8]| self.kind_of(db, key).is_some();
+        let touched = |key: &[u8]| there(db, key) || other.is_some_and(|o| there(o, key));
+        let mut told: Vec<ClientKey> = Vec::new();
         for (key, watchers) in &self.watched[db] {
-            if there(&self.keyspace, db, key) || other.is_some_and(|o| there(&self.keyspace, o, key)) {
-                self.touched_watchers.extend_from_slice(watchers);
+            if touched(key) {
+                told.extend_from_slice(watchers);
             }
         }
+        self.touched_watchers.append(&mut told);
     }
 
     // Waiting.

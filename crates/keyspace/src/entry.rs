@@ -56,6 +56,8 @@ const ACCESS_MASK: u32 = (1 << 24) - 1;
 const KIND_SHIFT: u32 = 24;
 const HAS_EXPIRY: u32 = 1 << 27;
 const LARGE: u32 = 1 << 28;
+/// The string was changed in part since it was last set whole.
+const EDITED: u32 = 1 << 29;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
@@ -454,7 +456,22 @@ impl Entry {
             self.payload().copy_from_nonoverlapping(value.as_ptr(), value.len());
             (*self.0.as_ptr()).val_len = value.len() as u16;
         }
+        self.mark_edited(false);
         true
+    }
+
+    /// Whether the string was changed in part (appended to, written into) since it was last set whole: Redis shows such strings
+    /// as `raw`, however short.
+    pub fn is_edited(&self) -> bool {
+        self.header().meta.load(Ordering::Relaxed) & EDITED != 0
+    }
+
+    #[inline]
+    fn mark_edited(&self, edited: bool) {
+        let meta = self.header().meta.load(Ordering::Relaxed);
+        if (meta & EDITED != 0) != edited {
+            self.header().meta.store(meta ^ EDITED, Ordering::Relaxed);
+        }
     }
 
     /// Makes the entry hold this number; key, expiry and access clock stay.
@@ -493,6 +510,12 @@ impl Entry {
 
     /// Appends to a string and returns its new length in bytes; `None` if the entry holds no string.
     pub fn append(&mut self, more: &[u8]) -> Option<usize> {
+        let len = self.append_bytes(more)?;
+        self.mark_edited(true);
+        Some(len)
+    }
+
+    fn append_bytes(&mut self, more: &[u8]) -> Option<usize> {
         if !self.make_bytes() {
             return None;
         }
@@ -568,7 +591,9 @@ impl Entry {
         if !bytes.is_empty() {
             target[offset..end].copy_from_slice(bytes);
         }
-        Some(target.len())
+        let len = target.len();
+        self.mark_edited(true);
+        Some(len)
     }
 
     /// The container, to be changed; `None` if the entry holds none. Unshares the entry; the container unshares its own parts.

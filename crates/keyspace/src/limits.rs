@@ -5,6 +5,8 @@
 pub struct Limits {
     /// `list-max-listpack-size`: elements per chunk if positive (0 counts as 1), else −1 … −5 for 4, 8, 16, 32, 64 KiB.
     pub list_max_listpack_size: i32,
+    /// An element of a list from so many bytes on gets a chunk of its own, whatever its chunks' limit; 0 where only that counts.
+    pub list_plain_bytes: usize,
     /// `hash-max-listpack-entries`, in fields.
     pub hash_max_listpack_entries: usize,
     /// `hash-max-listpack-value`, in bytes of a field or a value.
@@ -25,6 +27,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             list_max_listpack_size: -2,
+            list_plain_bytes: 0,
             hash_max_listpack_entries: 512,
             hash_max_listpack_value: 64,
             set_max_intset_entries: 512,
@@ -59,6 +62,9 @@ impl Limits {
 
     /// Whether an element of a list is so long that it gets a chunk of its own, without encoding.
     pub(crate) fn is_large_in_list(&self, bytes: usize) -> bool {
+        if self.list_plain_bytes > 0 {
+            return bytes >= self.list_plain_bytes;
+        }
         match self.list_chunk() {
             (usize::MAX, _) => bytes > COUNTED_BYTES_MAX,
             (bytes_max, _) => bytes > bytes_max,

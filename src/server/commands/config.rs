@@ -3,7 +3,7 @@
 use crate::server::log::{self, log};
 use crate::server::outside::{Outside, Todo};
 use base::glob::glob_matches;
-use engine::config::{self, Mutability, OPTIONS, OptionSpec};
+use engine::config::{self, OPTIONS, OptionSpec};
 use engine::engine::Engine;
 use engine::error::{Error, Result};
 use resp::Args;
@@ -21,7 +21,7 @@ pub fn get(e: &mut Engine, a: &Args) -> Result {
                 } else {
                     glob_matches(pattern, name.as_bytes(), true)
                 };
-                if matches && (exact || option.mutability != Mutability::Hidden) {
+                if matches && (exact || !option.mutability.is_hidden()) {
                     found.insert(name, option.show(&e.config));
                 }
             }
@@ -56,7 +56,7 @@ pub fn set(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
                 String::from_utf8_lossy(name)
             )));
         };
-        if option.mutability == Mutability::Fixed {
+        if !option.mutability.is_live() {
             return Err(refused(name, "can't set immutable config"));
         }
         if is_protected(option.name) && !protected_allowed(e) {
@@ -79,7 +79,7 @@ pub fn set(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
         option.parse(&mut next, &words).map_err(|reason| refused(name, &reason))?;
     }
     for (option, name) in &chosen {
-        apply_outside(o, option.name, &next).map_err(|reason| refused(name, &reason))?;
+        apply_outside(o, option.name, &mut next).map_err(|reason| refused(name, &reason))?;
     }
     for (option, _) in &chosen {
         option.copy(&next, &mut e.config);
@@ -105,10 +105,21 @@ fn protected_allowed(e: &mut Engine) -> bool {
 }
 
 /// What a change does at once, and may fail at.
-fn apply_outside(_: &mut Outside, name: &str, next: &config::Config) -> std::result::Result<(), String> {
+fn apply_outside(_: &mut Outside, name: &str, next: &mut config::Config) -> std::result::Result<(), String> {
     match name {
         "loglevel" => log::set_level(next.loglevel),
-        "dir" => std::env::set_current_dir(next.dir.get()).map_err(|e| format!("Changing directory: {e}"))?,
+        "dir" => {
+            std::env::set_current_dir(next.dir.get()).map_err(|e| format!("Changing directory: {e}"))?;
+            let absolute = std::env::current_dir().map_err(|e| format!("Changing directory: {e}"))?;
+            next.dir.0 = absolute.display().to_string();
+        }
+        "port" if next.port.get() > 0 => {
+            crate::server::startup::try_to_listen(next, next.port.get() as u16)
+                .map_err(|e| format!("Unable to listen on this port: {e}. Choose one that is free."))?;
+        }
+        // Our own sockets hold the port, so the addresses are tried with any port.
+        "bind" => crate::server::startup::try_to_listen(next, 0)
+            .map_err(|e| format!("Failed to bind to specified addresses: {e}"))?,
         _ => {}
     }
     Ok(())

@@ -3,5 +3,6 @@
 pub mod config;
 pub mod debug;
 pub mod info;
+pub mod memory;
 pub mod persistence;
 pub mod replication;

@@ -3,8 +3,9 @@
 use crate::server::log::log;
 use crate::server::outside::{Outside, Todo};
 use crate::server::replicas::{State, attach};
+use engine::blocking::Acknowledgements;
 use engine::client::ClientFlags;
-use engine::commands::options::is;
+use engine::commands::options::{int_in, is};
 use engine::engine::Engine;
 use engine::error::{self, Error, Result};
 use repl::{Decision, Refusal};
@@ -195,6 +196,34 @@ fn acknowledged(o: &mut Outside, e: &mut Engine, offset: i64) {
             *await_ack = false;
         }
     }
+    if !e.blocking.is_empty() {
+        e.replicas_acknowledged(&o.replicas.acknowledged());
+    }
+}
+
+/// WAIT numreplicas timeout: until so many replicas have what this client has written.
+pub fn wait(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
+    if o.link.is_following() {
+        return Err(Error::fixed(
+            "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated.",
+        ));
+    }
+    let replicas = int_in(&a[1], 0..=i64::MAX, error::OUT_OF_RANGE)? as usize;
+    let timeout_ms = base::num::parse_i64(&a[2]).ok_or(error::TIMEOUT_NOT_INTEGER)?;
+    if timeout_ms < 0 {
+        return Err(error::TIMEOUT_NEGATIVE);
+    }
+    let offset = e.client().write_offset;
+    let have = o.replicas.acknowledged().into_iter().filter(|ack| *ack >= offset).count();
+    if have >= replicas || e.in_exec {
+        e.out.int(have as i64);
+        return Ok(());
+    }
+    e.block_for_replicas(a, Acknowledgements { offset, replicas, have }, timeout_ms);
+    if !o.todos.contains(&Todo::AskReplicas) {
+        o.todos.push(Todo::AskReplicas);
+    }
+    Ok(())
 }
 
 /// ROLE.

@@ -10,7 +10,7 @@ use crate::notify::Classes;
 use crate::store::KeyKind;
 use crate::table::Run;
 use base::glob::glob_matches;
-use keyspace::Entry;
+use keyspace::{Entry, ValueRef};
 use resp::{Args, Out};
 
 /// The handlers of this family.
@@ -171,10 +171,14 @@ fn copy(e: &mut Engine, a: &Args) -> Result {
 fn keys(e: &mut Engine, a: &Args) -> Result {
     let pattern = &a[1];
     let all = *pattern == *b"*";
+    let cap = e.reply_cap();
     let store = &e.store;
     e.out.counted(Out::array, |out| {
         let mut n = 0;
         for entry in store.current().trie().iter() {
+            if out.buf.len() > cap {
+                break;
+            }
             if (all || glob_matches(pattern, entry.key(), false)) && !store.is_expired(entry) {
                 out.bulk(entry.key());
                 n += 1;
@@ -265,11 +269,17 @@ fn object_encoding(e: &mut Engine, a: &Args) -> Result {
     Ok(())
 }
 
+/// Numbers below this are shared objects in Redis, which shows them with the largest count.
+const SHARED_INTEGERS: i64 = 10_000;
+
 fn object_refcount(e: &mut Engine, a: &Args) -> Result {
-    if e.store.exists(&a[2]) {
-        e.out.int(1)
-    } else {
-        e.out.null()
+    use crate::config::values::MaxMemoryPolicy::{NoEviction, VolatileRandom, VolatileTtl, AllKeysRandom};
+    let keeps_accesses = !matches!(e.config.maxmemory_policy, NoEviction | VolatileRandom | VolatileTtl | AllKeysRandom);
+    let shares = !(e.config.maxmemory.get() > 0 && keeps_accesses);
+    match e.store.peek(&a[2]).map(Entry::value) {
+        Some(ValueRef::Int(n)) if shares && (0..SHARED_INTEGERS).contains(&n) => e.out.int(i64::from(i32::MAX)),
+        Some(_) => e.out.int(1),
+        None => e.out.null(),
     }
     Ok(())
 }

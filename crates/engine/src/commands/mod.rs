@@ -11,6 +11,8 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::table::Run;
 
+mod client;
+mod command;
 pub mod connection;
 mod dump;
 mod expire;
@@ -23,6 +25,7 @@ mod outside;
 mod pubsub;
 mod sampling;
 mod scan;
+mod server;
 mod set_algebra;
 mod sets;
 mod sort;
@@ -35,6 +38,8 @@ pub type Family = &'static [(&'static str, Run)];
 
 /// All families.
 pub static FAMILIES: &[Family] = &[
+    client::COMMANDS,
+    command::COMMANDS,
     connection::COMMANDS,
     dump::COMMANDS,
     expire::COMMANDS,
@@ -45,6 +50,7 @@ pub static FAMILIES: &[Family] = &[
     outside::COMMANDS,
     pubsub::COMMANDS,
     scan::COMMANDS,
+    server::COMMANDS,
     set_algebra::COMMANDS,
     sets::COMMANDS,
     sort::COMMANDS,
@@ -70,7 +76,7 @@ pub fn encoding_of(entry: &keyspace::Entry) -> &'static str {
     match entry.value() {
         Int(_) | Score(_) => "int",
         None => "embstr",
-        Bytes(bytes) if bytes.len() <= EMBEDDED_MAX => "embstr",
+        Bytes(bytes) if bytes.len() <= EMBEDDED_MAX && !entry.is_edited() => "embstr",
         Bytes(_) => "raw",
         List(list) => list.encoding(),
         Set(set) => set.encoding(),

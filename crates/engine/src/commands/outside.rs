@@ -24,6 +24,9 @@ outside! {
     "debug" => Debug,
     "info" => Info,
     "lastsave" => LastSave,
+    "memory|doctor" => MemoryDoctor,
+    "memory|malloc-stats" => MemoryMallocStats,
+    "memory|stats" => MemoryStats,
     "psync" => Psync,
     "replconf" => ReplConf,
     "replicaof" => ReplicaOf,
@@ -32,4 +35,5 @@ outside! {
     "shutdown" => Shutdown,
     "slaveof" => ReplicaOf,
     "sync" => Sync,
+    "wait" => Wait,
 }

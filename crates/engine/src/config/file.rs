@@ -90,7 +90,7 @@ impl Config {
             _ => {}
         }
         let Some(option) = find(&lower) else { return Err("Bad directive or wrong number of arguments".into()) };
-        if values.is_empty() || (values.len() > 1 && !option.takes_many()) {
+        if values.len() != 1 && !option.takes_many() {
             return Err("Bad directive or wrong number of arguments".into());
         }
         if option.name == "save" {
@@ -100,7 +100,7 @@ impl Config {
             }
             let mut more = self.options.save.clone();
             super::values::OptionValue::parse(&mut more, values)?;
-            if values == [&b""[..]] {
+            if values.iter().all(|word| word.is_empty()) {
                 self.options.save.0.clear();
             } else {
                 self.options.save.0.extend(more.0);
@@ -177,6 +177,7 @@ mod tests {
         assert_eq!(c.requirepass.get(), "a b");
         assert_eq!(c.client_output_buffer_limit.0[1].hard_bytes, 1 << 20);
         assert_eq!(load("save ''\n").unwrap().save.0, []);
+        assert_eq!(load("save\n").unwrap().save.0, []);
         assert_eq!(load("include a.conf\n").unwrap().port.get(), 70);
     }
 

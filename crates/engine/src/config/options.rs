@@ -68,11 +68,13 @@ options! {
     stop_writes_on_bgsave_error: bool = true, "stop-writes-on-bgsave-error", Live;
     set_proc_title: bool = true, "set-proc-title", Fixed;
     dynamic_hz: bool = true, "dynamic-hz", Live;
-    lazyfree_lazy_eviction: bool = false, "lazyfree-lazy-eviction", Live;
-    lazyfree_lazy_expire: bool = false, "lazyfree-lazy-expire", Live;
-    lazyfree_lazy_server_del: bool = false, "lazyfree-lazy-server-del", Live;
-    lazyfree_lazy_user_del: bool = false, "lazyfree-lazy-user-del", Live;
-    lazyfree_lazy_user_flush: bool = false, "lazyfree-lazy-user-flush", Live;
+    // Big values are always freed on another thread, so "yes" is the truth; what "no" changes is
+    // only the word that replicas get, DEL in the place of UNLINK.
+    lazyfree_lazy_eviction: bool = true, "lazyfree-lazy-eviction", Live;
+    lazyfree_lazy_expire: bool = true, "lazyfree-lazy-expire", Live;
+    lazyfree_lazy_server_del: bool = true, "lazyfree-lazy-server-del", Live;
+    lazyfree_lazy_user_del: bool = true, "lazyfree-lazy-user-del", Live;
+    lazyfree_lazy_user_flush: bool = true, "lazyfree-lazy-user-flush", Live;
     repl_disable_tcp_nodelay: bool = false, "repl-disable-tcp-nodelay", Live;
     repl_diskless_sync: bool = true, "repl-diskless-sync", Live;
     aof_rewrite_incremental_fsync: bool = true, "aof-rewrite-incremental-fsync", Live;
@@ -105,6 +107,7 @@ options! {
     replica_ignore_disk_write_errors: bool = false, "replica-ignore-disk-write-errors", Live;
     enable_debug_assert: bool = false, "enable-debug-assert", Hidden;
     hide_user_data_from_log: bool = true, "hide-user-data-from-log", Live;
+    dual_channel_replication_enabled: bool = false, "dual-channel-replication-enabled", Live;
     extended_redis_compatibility: bool = false, "extended-redis-compatibility", Live;
     aclfile: Text = "".into(), "aclfile", Fixed;
     unixsocket: Text = "".into(), "unixsocket", Fixed;
@@ -145,7 +148,7 @@ options! {
     enable_protected_configs: Protected = Protected::No, "enable-protected-configs", Fixed;
     enable_debug_command: Protected = Protected::No, "enable-debug-command", Fixed;
     enable_module_command: Protected = Protected::No, "enable-module-command", Fixed;
-    io_backend: IoBackend = IoBackend::Auto, "io-backend", Fixed;
+    io_backend: IoBackend = IoBackend::Auto, "io-backend", FixedHidden;
     shutdown_on_sigint: ShutdownMode = ShutdownMode::default(), "shutdown-on-sigint", Live;
     shutdown_on_sigterm: ShutdownMode = ShutdownMode::default(), "shutdown-on-sigterm", Live;
     databases: Int<1, { i32::MAX as i64 }> = Int(16), "databases", Fixed;

@@ -52,6 +52,7 @@ pub const COMMANDS: super::Family = &[
     ("zrevrangebylex", Run::Plain(range::zrevrangebylex)),
     ("zrevrangebyscore", Run::Plain(range::zrevrangebyscore)),
     ("zrevrank", Run::Plain(zrevrank)),
+    ("zscan", Run::Plain(super::scan::zscan)),
     ("zscore", Run::Plain(zscore)),
     ("zunion", Run::Plain(combine::zunion)),
     ("zunionstore", Run::Plain(combine::zunionstore)),
