@@ -99,6 +99,7 @@ impl Server {
             }
             self.engine.set_time(super::clock::unix_ms());
             self.take_events(&mut events);
+            self.begin_loading();
             self.run_batch();
             self.settle();
             self.run_timers();

@@ -78,6 +78,9 @@ pub struct Link {
     pub applied_bytes: u64,
     /// We hold data whose history is named by the server's replication id.
     pub has_history: bool,
+    /// A full sync that the primary has announced and that begins when this round's events are taken:
+    /// some of them may hold its first bytes.
+    announced: Option<(ReplicationId, u64)>,
 }
 
 impl Link {
@@ -188,6 +191,7 @@ impl Server {
         if let Some(id) = link.conn() {
             self.close(id);
         }
+        self.outside.link.announced = None;
         self.outside.link.state = LinkState::None;
     }
 
@@ -325,8 +329,9 @@ impl Server {
 
     fn link_lines(&mut self, id: ConnId) {
         loop {
+            let announced = self.outside.link.announced.is_some();
             let LinkState::Handshake(conn, handshake, input) = &mut self.outside.link.state else { return };
-            if *conn != id {
+            if *conn != id || announced {
                 return;
             }
             let Some(end) = input.iter().position(|b| *b == b'\n') else {
@@ -343,7 +348,7 @@ impl Server {
                 Ok(Step::Send(bytes)) => self.link_send(id, bytes),
                 Ok(Step::FullResync { id: history, offset }) => {
                     log!(Notice, "Full resync from master: {history}:{offset}");
-                    self.begin_loading(id, history, offset);
+                    self.outside.link.announced = Some((history, offset));
                     return;
                 }
                 Ok(Step::Continue { id: history }) => {
@@ -435,12 +440,11 @@ impl Server {
         );
     }
 
-    /// The primary sends everything: a thread takes the socket over and builds the data.
-    fn begin_loading(&mut self, id: ConnId, history: ReplicationId, offset: u64) {
-        let mut input = match &mut self.outside.link.state {
-            LinkState::Handshake(_, _, input) => std::mem::take(input),
-            _ => Vec::new(),
-        };
+    /// The primary sends everything, if it has said so in this round: a thread takes the socket over and builds the data.
+    pub fn begin_loading(&mut self) {
+        let Some((history, offset)) = self.outside.link.announced.take() else { return };
+        let LinkState::Handshake(id, _, input) = &mut self.outside.link.state else { return };
+        let (id, mut input) = (*id, std::mem::take(input));
         self.outside.link.state = LinkState::None;
         self.conns.remove(id);
         let Some(detached) = self.net.detach(id) else {

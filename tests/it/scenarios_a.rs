@@ -52,7 +52,7 @@ fn a1_stock_configuration_and_daemon() {
     for ((daemon, pidfile, dir), port) in daemons.iter().zip(&ports) {
         wait_until(PATIENCE, || Client::tcp(*port).is_ok_and(|mut c| c.answers()));
         let mut client = Client::tcp(*port).unwrap();
-        assert_eq!(texts(&client.call(&["CONFIG", "GET", "maxmemory"])), ["maxmemory", "209715200"]);
+        assert_eq!(texts(&client.call(&["CONFIG", "GET", "maxmemory"])), ["maxmemory", "200000000"]);
         assert_eq!(texts(&client.call(&["CONFIG", "GET", "dir"])), ["dir", dir]);
         let info = client.text(&["INFO", "server"]);
         assert!(info.contains(&format!("process_id:{}\r\n", daemon.pid)), "{info}");

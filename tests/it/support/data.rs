@@ -27,6 +27,12 @@ fn flat(value: &Value) -> Vec<Vec<u8>> {
     }
 }
 
+/// A score in one spelling.
+fn score(text: &[u8]) -> Vec<u8> {
+    let score: f64 = std::str::from_utf8(text).unwrap().parse().unwrap();
+    format!("{score:?}").into_bytes()
+}
+
 fn pairs_sorted(items: Vec<Vec<u8>>, width: usize) -> Vec<Vec<u8>> {
     let mut chunks: Vec<Vec<Vec<u8>>> = items.chunks(width).map(<[Vec<u8>]>::to_vec).collect();
     chunks.sort();
@@ -89,6 +95,8 @@ pub fn contents(server: &Server) -> Contents {
                 let items = match kind.as_str() {
                     "set" => pairs_sorted(items, 1),
                     "hash" => pairs_sorted(items, 2),
+                    // Versions spell the same number differently.
+                    "zset" => items.iter().enumerate().map(|(i, v)| if i % 2 == 1 { score(v) } else { v.clone() }).collect(),
                     _ => items,
                 };
                 all.insert((db, key.clone()), (kind, items, expires));
@@ -183,7 +191,7 @@ fn write(random: &mut Random) -> Vec<Vec<u8>> {
         33 => format!("PERSIST z:{n}"),
         34 => format!("PEXPIRE l:{n} {}", 10 + m),
         35 => format!("DEL t:{n} s:{m}"),
-        36 => format!("COPY l:{n} l:{m} REPLACE"),
+        36 => format!("COPY l:{n} l:{} REPLACE", n + 1 + m),
         _ => format!("SELECT {}", r.below(DATABASES)),
     };
     words(&line)
