@@ -207,6 +207,7 @@ impl Engine {
     /// Runs the commands of waiting clients whose keys have got something.
     #[cold]
     pub fn serve_blocked(&mut self, host: &mut dyn Host) {
+        self.catch_up_time();
         // Serving one client may make another key ready (BLMOVE), hence the outer loop.
         while !self.store.ready.is_empty() {
             for (db, name) in std::mem::take(&mut self.store.ready) {

@@ -138,6 +138,8 @@ pub struct Engine {
     pub monotonic_ns: fn() -> u64,
     /// When the running command began, on that clock.
     pub tick_ns: u64,
+    /// When the time was last set, on that clock.
+    pub time_set_ns: u64,
     /// Commands run inside EXEC: they may not block.
     pub in_exec: bool,
     /// Candidates for eviction.
@@ -172,6 +174,7 @@ impl Engine {
             rng: Rng::new(seed),
             monotonic_ns,
             tick_ns: monotonic_ns(),
+            time_set_ns: monotonic_ns(),
             in_exec: false,
             evict_pool: crate::eviction::Pool::default(),
             evict_next_db: 0,
@@ -195,6 +198,17 @@ impl Engine {
     pub fn set_time(&mut self, now_ms: i64) {
         self.store.set_time(now_ms);
         self.tick_ns = (self.monotonic_ns)();
+        self.time_set_ns = self.tick_ns;
+    }
+
+    /// Moves the time on by what the last command took, where that was long: a client that has waited
+    /// must not be served what expired meanwhile.
+    pub fn catch_up_time(&mut self) {
+        let passed_ms = self.tick_ns.saturating_sub(self.time_set_ns) / 1_000_000;
+        if passed_ms > 0 {
+            self.time_set_ns += passed_ms * 1_000_000;
+            self.store.set_time(self.store.now_ms + passed_ms as i64);
+        }
     }
 
     /// Makes `key` the running client.

@@ -75,7 +75,8 @@ impl Engine {
             self.store.stats.evicted += 1;
             self.store.touch(&key);
             self.store.notify(Classes::EVICTED, "evicted", &key);
-            self.store.fx.rewrite(db, &[b"DEL", &key]);
+            let word = self.store.evict_word;
+            self.store.fx.rewrite(db, &[word, &key]);
             self.settle(db, b"");
         }
         self.store.db = outer_db;

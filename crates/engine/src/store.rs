@@ -100,6 +100,12 @@ pub struct Store {
     pub active_expire: bool,
     /// Effects of the running command.
     pub fx: Effects,
+    /// The command that removes a key whose time has come, for replicas: `UNLINK` or `DEL`, by `lazyfree-lazy-expire`.
+    pub expire_word: &'static [u8],
+    /// Likewise for evicted keys, by `lazyfree-lazy-eviction`.
+    pub evict_word: &'static [u8],
+    /// Likewise for keys that a command empties as a side effect, by `lazyfree-lazy-server-del`.
+    pub remove_word: &'static [u8],
     /// Which keyspace events are wanted.
     pub event_classes: Classes,
     /// Keyspace events to be published.
@@ -159,6 +165,9 @@ impl Store {
             frozen: false,
             active_expire: true,
             fx: Effects::default(),
+            expire_word: b"UNLINK",
+            evict_word: b"UNLINK",
+            remove_word: b"UNLINK",
             event_classes: Classes::default(),
             events: Vec::new(),
             touched_watchers: Vec::new(),
@@ -182,6 +191,10 @@ impl Store {
     /// Takes over the settings that concern the data.
     pub fn apply_config(&mut self, config: &Config) {
         self.event_classes = config.notify_keyspace_events.0;
+        let word = |lazy: bool| -> &'static [u8] { if lazy { b"UNLINK" } else { b"DEL" } };
+        self.expire_word = word(config.lazyfree_lazy_expire);
+        self.evict_word = word(config.lazyfree_lazy_eviction);
+        self.remove_word = word(config.lazyfree_lazy_server_del);
         // DEBUG sets this one; it is no option.
         let list_plain_bytes = self.limits.list_plain_bytes;
         self.limits = Limits { list_plain_bytes, ..limits(config) };
@@ -444,7 +457,7 @@ impl Store {
     /// What follows the removal of an expired entry.
     fn gone_by_time(&mut self, db: usize, entry: Entry) {
         self.stats.expired += 1;
-        self.fx.before(db, &[b"DEL", entry.key()]);
+        self.fx.before(db, &[self.expire_word, entry.key()]);
         self.touch_watchers(db, entry.key());
         self.notify_in(db, Classes::EXPIRED, "expired", entry.key());
         self.keyspace.db_mut(db).discard(entry);

@@ -81,6 +81,17 @@ pub fn debug(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
             e.store.limits.list_plain_bytes = bytes.ok_or(Error::fixed("ERR argument must be a memory value bigger than 1 and smaller than 4gb"))?;
             e.out.ok();
         }
+        () if is(word, "htstats-key") && a.len() >= 3 => {
+            let entry = e.store.peek(&a[2]).ok_or(error::NO_SUCH_KEY)?;
+            let len = match entry.value() {
+                ValueRef::Hash(hash) if hash.as_listpack().is_none() => hash.len(),
+                ValueRef::Set(set) if set.encoding() == "hashtable" => set.len(),
+                ValueRef::ZSet(zset) if zset.as_listpack().is_none() => zset.len(),
+                _ => return Err(Error::fixed("ERR The value stored at the specified key is not represented using an hash table")),
+            };
+            let text = format!("Hash table 0 stats (main hash table):\n table size: {len}\n number of elements: {len}\n different slots: {len}\n max chain length: 1\n avg chain length (counted): 1.00\n avg chain length (computed): 1.00\n Chain length distribution:\n   1: {len} (100.00%)\n");
+            e.out.verbatim("txt", text.as_bytes());
+        }
         () if is(word, "replicate") && a.len() >= 4 => {
             let words: Vec<&[u8]> = a.iter_from(3).collect();
             let db = e.store.db;
@@ -164,8 +175,7 @@ fn object(e: &mut Engine, key: &[u8]) -> Result {
     let (at, access, bytes) = (entry.key().as_ptr() as usize, entry.access(), entry.memory_usage());
     let encoding = engine::commands::encoding_of(entry);
     let text = format!(
-        "Value at:0x{:x} refcount:1 encoding:{encoding} serializedlength:{bytes} lru:{access} lru_seconds_idle:{}",
-        key.as_ptr() as usize,
+        "Value at:0x{at:x} refcount:1 encoding:{encoding} serializedlength:{bytes} lru:{access} lru_seconds_idle:{}",
         idle(e, access)
     );
     e.out.simple(&text);

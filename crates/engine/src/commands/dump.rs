@@ -99,8 +99,8 @@ fn restore(e: &mut Engine, a: &Args) -> Result {
     if at.is_some_and(|at| at <= e.store.now_ms && decides) {
         if e.store.delete(key) {
             e.store.changed(Classes::GENERIC, "del", key, 1);
-            let lazily = e.config.lazyfree_lazy_server_del;
-            e.store.fx.rewrite(db, &[if lazily { b"UNLINK" } else { b"DEL" }, key]);
+            let word = e.store.expire_word;
+            e.store.fx.rewrite(db, &[word, key]);
         }
         e.out.ok();
         return Ok(());

@@ -85,8 +85,8 @@ fn set(e: &mut Engine, a: &Args, unit: Unit, command: &str) -> Result {
         changed = e.store.delete(key);
         if changed {
             e.store.changed(Classes::GENERIC, "del", key, 1);
-            let lazily = e.config.lazyfree_lazy_expire;
-            e.store.fx.rewrite(db, &[if lazily { b"UNLINK" } else { b"DEL" }, key]);
+            let word = e.store.expire_word;
+            e.store.fx.rewrite(db, &[word, key]);
         }
     } else {
         e.store.expire_if_due(key);

@@ -226,7 +226,8 @@ fn spop_many(e: &mut Engine, key: &[u8], n: usize) -> Result {
         e.store.changed(Classes::SET, "spop", key, len as u64);
         e.store.delete(key);
         e.store.notify(Classes::GENERIC, "del", key);
-        e.store.fx.rewrite(db, &[b"DEL", key]);
+        let word = e.store.remove_word;
+        e.store.fx.rewrite(db, &[word, key]);
         return Ok(());
     }
     let rng = &mut e.rng;

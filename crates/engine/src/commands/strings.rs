@@ -120,7 +120,8 @@ fn store_expiring(e: &mut Engine, key: &[u8], value: &[u8], expiry: Expiry, keep
         if at <= e.store.now_ms && !e.store.is_replica {
             if e.store.delete(key) {
                 e.store.changed(Classes::GENERIC, "del", key, 1);
-                e.store.fx.rewrite(db, &[b"DEL", key]);
+                let word = e.store.expire_word;
+                e.store.fx.rewrite(db, &[word, key]);
             }
             return;
         }
@@ -213,7 +214,8 @@ fn getex(e: &mut Engine, a: &Args) -> Result {
         Some(Expiry::At(at)) if at <= e.store.now_ms && !e.store.is_replica => {
             e.store.delete(&a[1]);
             e.store.changed(Classes::GENERIC, "del", &a[1], 1);
-            e.store.fx.rewrite(db, &[b"DEL", &a[1]]);
+            let word = e.store.expire_word;
+            e.store.fx.rewrite(db, &[word, &a[1]]);
         }
         Some(Expiry::At(at)) => {
             e.store.set_expire(&a[1], Some(at));
@@ -240,7 +242,7 @@ fn strlen(e: &mut Engine, a: &Args) -> Result {
 /// Refuses a string that would become longer than `proto-max-bulk-len`.
 fn check_length(e: &Engine, len: Option<usize>) -> Result {
     match len {
-        Some(len) if len as i64 <= e.config.proto_max_bulk_len.get() => Ok(()),
+        Some(len) if len as u64 <= e.config.proto_max_bulk_len.get() as u64 => Ok(()),
         _ => Err(error::STRING_TOO_LONG),
     }
 }

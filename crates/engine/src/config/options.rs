@@ -68,11 +68,13 @@ options! {
     stop_writes_on_bgsave_error: bool = true, "stop-writes-on-bgsave-error", Live;
     set_proc_title: bool = true, "set-proc-title", Fixed;
     dynamic_hz: bool = true, "dynamic-hz", Live;
-    lazyfree_lazy_eviction: bool = false, "lazyfree-lazy-eviction", Live;
-    lazyfree_lazy_expire: bool = false, "lazyfree-lazy-expire", Live;
-    lazyfree_lazy_server_del: bool = false, "lazyfree-lazy-server-del", Live;
-    lazyfree_lazy_user_del: bool = false, "lazyfree-lazy-user-del", Live;
-    lazyfree_lazy_user_flush: bool = false, "lazyfree-lazy-user-flush", Live;
+    // Big values are always freed on another thread, so "yes" is the truth; what "no" changes is
+    // only the word that replicas get, DEL in the place of UNLINK.
+    lazyfree_lazy_eviction: bool = true, "lazyfree-lazy-eviction", Live;
+    lazyfree_lazy_expire: bool = true, "lazyfree-lazy-expire", Live;
+    lazyfree_lazy_server_del: bool = true, "lazyfree-lazy-server-del", Live;
+    lazyfree_lazy_user_del: bool = true, "lazyfree-lazy-user-del", Live;
+    lazyfree_lazy_user_flush: bool = true, "lazyfree-lazy-user-flush", Live;
     repl_disable_tcp_nodelay: bool = false, "repl-disable-tcp-nodelay", Live;
     repl_diskless_sync: bool = true, "repl-diskless-sync", Live;
     aof_rewrite_incremental_fsync: bool = true, "aof-rewrite-incremental-fsync", Live;
