@@ -13,6 +13,7 @@ use super::notes::{Note, Received};
 use super::outside::new_replication_id;
 use engine::client::{ClientFlags, ClientKey};
 use engine::config::values::DisklessLoad;
+use engine::engine::Engine;
 use net::{BlockingReader, ConnId, DataSlot};
 use repl::{Handshake, History, Identity, ReplicationId, Step};
 use std::io::Read;
@@ -78,6 +79,10 @@ pub struct Link {
     pub applied_bytes: u64,
     /// We hold data whose history is named by the server's replication id.
     pub has_history: bool,
+    /// The database that the stream had selected when the link was last up.
+    pub db: usize,
+    /// The bytes of a transaction of the stream that has not come to its end.
+    pub transaction: Vec<u8>,
     /// A full sync that the primary has announced and that begins when this round's events are taken:
     /// some of them may hold its first bytes.
     announced: Option<(ReplicationId, u64)>,
@@ -102,6 +107,14 @@ impl Link {
     /// Whether data is being received while the old is served.
     pub fn is_loading_beside_data(&self) -> bool {
         matches!(&self.state, LinkState::Loading(t) if t.beside)
+    }
+
+    /// The database that the stream has selected as far as it is applied.
+    pub fn stream_db(&self, engine: &Engine) -> usize {
+        match self.state {
+            LinkState::Up(_, key) => engine.clients.get(key).map_or(self.db, |c| c.db),
+            _ => self.db,
+        }
     }
 
     /// The state as `ROLE` names it.
@@ -184,6 +197,7 @@ impl Server {
         link.attempt += 1;
         if link.is_up() {
             link.down_since_ms = self.engine.store.now_ms;
+            link.db = link.stream_db(&self.engine);
         }
         if let LinkState::Loading(transfer) = &link.state {
             transfer.cancel.store(true, Ordering::Relaxed);
@@ -192,6 +206,7 @@ impl Server {
             self.close(id);
         }
         self.outside.link.announced = None;
+        self.outside.link.transaction.clear();
         self.outside.link.state = LinkState::None;
     }
 
@@ -389,7 +404,7 @@ impl Server {
         let client = &mut self.engine.clients[key];
         client.flags.set(ClientFlags::PRIMARY, true);
         client.authenticated = true;
-        client.db = db.unwrap_or(self.link_db);
+        client.db = db.unwrap_or(self.outside.link.db);
         self.conns.bind(id, key);
         if let Some(conn) = self.conns.get_mut(id) {
             conn.input = rest;
@@ -424,9 +439,6 @@ impl Server {
         match error {
             Some(error) => log!(Warning, "Connection with master lost: {error}"),
             None => log!(Warning, "Connection with master lost."),
-        }
-        if let LinkState::Up(_, key) = self.outside.link.state {
-            self.link_db = self.engine.clients.get(key).map_or(0, |c| c.db);
         }
         self.retry_link();
         if let LinkState::Waiting(at) = &mut self.outside.link.state {
@@ -516,6 +528,7 @@ impl Server {
             }
         };
         let Received { loaded, fd, rest } = *received;
+        let db = loaded.stream_db;
         self.take_over(loaded);
         self.outside.history = History::new(transfer.id);
         self.outside.log.restart(transfer.offset);
@@ -523,7 +536,7 @@ impl Server {
         let id = self.net.adopt(fd);
         self.conns.add(id, None, Peer::Primary);
         self.net.recv(id);
-        self.link_up(id, rest, Some(0));
+        self.link_up(id, rest, Some(db));
         log!(Notice, "MASTER <-> REPLICA sync: Finished with success");
     }
 

@@ -298,7 +298,6 @@ fn start(config: Config) -> Result<Server, String> {
         next_tick_ms: 0,
         second_ms: started_ms,
         seconds: 0,
-        link_db: 0,
         exit: None,
     };
     server.banner();
