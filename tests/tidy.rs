@@ -40,7 +40,7 @@ fn complain(rule: &str, places: Vec<String>) {
 
 #[test]
 fn files_are_short() {
-    let long = sources().iter().map(|(name, text)| (name.clone(), text.lines().count())).filter(|(_, n)| *n > LINES_MAX);
+    let long = sources().into_iter().map(|(name, text)| (name, text.lines().count())).filter(|(_, n)| *n > LINES_MAX);
     complain("split files of more than 800 lines", long.map(|(name, n)| format!("{name}: {n} lines")).collect());
 }
 

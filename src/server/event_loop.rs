@@ -99,6 +99,7 @@ impl Server {
             }
             self.engine.set_time(super::clock::unix_ms());
             self.take_events(&mut events);
+            self.begin_loading();
             self.run_batch();
             self.settle();
             self.run_timers();
@@ -291,7 +292,7 @@ impl Server {
                 let flow = engine.execute(outside, &args);
                 engine.store.clear_hint();
                 if conn.peer == Peer::Primary {
-                    outside.applied(engine, args.raw());
+                    outside.applied(engine, key, args.raw());
                 }
                 match flow {
                     Flow::Done if engine.out.buf.len() < OUTPUT_PAUSE_BYTES => {}

@@ -13,6 +13,7 @@ use super::notes::{Note, Received};
 use super::outside::new_replication_id;
 use engine::client::{ClientFlags, ClientKey};
 use engine::config::values::DisklessLoad;
+use engine::engine::Engine;
 use net::{BlockingReader, ConnId, DataSlot};
 use repl::{Handshake, History, Identity, ReplicationId, Step};
 use std::io::Read;
@@ -78,6 +79,13 @@ pub struct Link {
     pub applied_bytes: u64,
     /// We hold data whose history is named by the server's replication id.
     pub has_history: bool,
+    /// The database that the stream had selected when the link was last up.
+    pub db: usize,
+    /// The bytes of a transaction of the stream that has not come to its end.
+    pub transaction: Vec<u8>,
+    /// A full sync that the primary has announced and that begins when this round's events are taken:
+    /// some of them may hold its first bytes.
+    announced: Option<(ReplicationId, u64)>,
 }
 
 impl Link {
@@ -99,6 +107,14 @@ impl Link {
     /// Whether data is being received while the old is served.
     pub fn is_loading_beside_data(&self) -> bool {
         matches!(&self.state, LinkState::Loading(t) if t.beside)
+    }
+
+    /// The database that the stream has selected as far as it is applied.
+    pub fn stream_db(&self, engine: &Engine) -> usize {
+        match self.state {
+            LinkState::Up(_, key) => engine.clients.get(key).map_or(self.db, |c| c.db),
+            _ => self.db,
+        }
     }
 
     /// The state as `ROLE` names it.
@@ -181,6 +197,7 @@ impl Server {
         link.attempt += 1;
         if link.is_up() {
             link.down_since_ms = self.engine.store.now_ms;
+            link.db = link.stream_db(&self.engine);
         }
         if let LinkState::Loading(transfer) = &link.state {
             transfer.cancel.store(true, Ordering::Relaxed);
@@ -188,6 +205,8 @@ impl Server {
         if let Some(id) = link.conn() {
             self.close(id);
         }
+        self.outside.link.announced = None;
+        self.outside.link.transaction.clear();
         self.outside.link.state = LinkState::None;
     }
 
@@ -325,8 +344,9 @@ impl Server {
 
     fn link_lines(&mut self, id: ConnId) {
         loop {
+            let announced = self.outside.link.announced.is_some();
             let LinkState::Handshake(conn, handshake, input) = &mut self.outside.link.state else { return };
-            if *conn != id {
+            if *conn != id || announced {
                 return;
             }
             let Some(end) = input.iter().position(|b| *b == b'\n') else {
@@ -343,7 +363,7 @@ impl Server {
                 Ok(Step::Send(bytes)) => self.link_send(id, bytes),
                 Ok(Step::FullResync { id: history, offset }) => {
                     log!(Notice, "Full resync from master: {history}:{offset}");
-                    self.begin_loading(id, history, offset);
+                    self.outside.link.announced = Some((history, offset));
                     return;
                 }
                 Ok(Step::Continue { id: history }) => {
@@ -384,7 +404,7 @@ impl Server {
         let client = &mut self.engine.clients[key];
         client.flags.set(ClientFlags::PRIMARY, true);
         client.authenticated = true;
-        client.db = db.unwrap_or(self.link_db);
+        client.db = db.unwrap_or(self.outside.link.db);
         self.conns.bind(id, key);
         if let Some(conn) = self.conns.get_mut(id) {
             conn.input = rest;
@@ -420,9 +440,6 @@ impl Server {
             Some(error) => log!(Warning, "Connection with master lost: {error}"),
             None => log!(Warning, "Connection with master lost."),
         }
-        if let LinkState::Up(_, key) = self.outside.link.state {
-            self.link_db = self.engine.clients.get(key).map_or(0, |c| c.db);
-        }
         self.retry_link();
         if let LinkState::Waiting(at) = &mut self.outside.link.state {
             // A link that was up is tried again at once.
@@ -435,12 +452,11 @@ impl Server {
         );
     }
 
-    /// The primary sends everything: a thread takes the socket over and builds the data.
-    fn begin_loading(&mut self, id: ConnId, history: ReplicationId, offset: u64) {
-        let mut input = match &mut self.outside.link.state {
-            LinkState::Handshake(_, _, input) => std::mem::take(input),
-            _ => Vec::new(),
-        };
+    /// The primary sends everything, if it has said so in this round: a thread takes the socket over and builds the data.
+    pub fn begin_loading(&mut self) {
+        let Some((history, offset)) = self.outside.link.announced.take() else { return };
+        let LinkState::Handshake(id, _, input) = &mut self.outside.link.state else { return };
+        let (id, mut input) = (*id, std::mem::take(input));
         self.outside.link.state = LinkState::None;
         self.conns.remove(id);
         let Some(detached) = self.net.detach(id) else {
@@ -512,6 +528,7 @@ impl Server {
             }
         };
         let Received { loaded, fd, rest } = *received;
+        let db = loaded.stream_db;
         self.take_over(loaded);
         self.outside.history = History::new(transfer.id);
         self.outside.log.restart(transfer.offset);
@@ -519,7 +536,7 @@ impl Server {
         let id = self.net.adopt(fd);
         self.conns.add(id, None, Peer::Primary);
         self.net.recv(id);
-        self.link_up(id, rest, Some(0));
+        self.link_up(id, rest, Some(db));
         log!(Notice, "MASTER <-> REPLICA sync: Finished with success");
     }
 

@@ -56,8 +56,6 @@ pub struct Server {
     /// When they last ran for a whole second, Unix milliseconds, and how many seconds ran.
     second_ms: i64,
     seconds: u64,
-    /// The database of the primary's stream when the link was lost.
-    link_db: usize,
     /// Set when the loop is to end.
     exit: Option<ExitCode>,
 }

@@ -4,9 +4,10 @@
 use super::link::Link;
 use super::replicas::{Replica, Replicas};
 use super::saving::Saving;
-use engine::client::ClientKey;
+use engine::client::{ClientFlags, ClientKey};
 use engine::engine::{Engine, Gates};
 use engine::error::Result;
+use engine::rdb::Position;
 use engine::host::{Host, HostCommand};
 use repl::{History, Log, ReplicationId};
 use resp::Args;
@@ -80,11 +81,31 @@ impl Outside {
         }
     }
 
-    /// A command of our primary has been run: its bytes go on to our own replicas as they came.
-    pub fn applied(&mut self, engine: &mut Engine, raw: &[u8]) {
+    /// A command of our primary has been run: its bytes go on to our own replicas as they came. Those of
+    /// a transaction wait for its end: the log's end is always a place where a snapshot or a new link may begin.
+    pub fn applied(&mut self, engine: &mut Engine, key: ClientKey, raw: &[u8]) {
+        let queueing = engine.clients.get(key).is_some_and(|c| c.flags.any(ClientFlags::MULTI));
+        if queueing {
+            self.link.transaction.extend_from_slice(raw);
+            return;
+        }
+        if !self.link.transaction.is_empty() {
+            self.log.push(&self.link.transaction);
+            self.link.transaction.clear();
+        }
         self.log.push(raw);
         engine.stream.end_offset = self.log.end();
         self.link.applied_bytes += raw.len() as u64;
+    }
+
+    /// Where in the replication stream the data stands.
+    pub fn position(&self, engine: &Engine) -> Position {
+        let db = if self.link.is_following() {
+            self.link.stream_db(engine)
+        } else {
+            engine.stream.selected().unwrap_or(0)
+        };
+        Position { id: self.history.id.to_string(), offset: self.log.end(), db }
     }
 
     /// Makes the back-log, before the first replica is served. Data that nobody has followed yet

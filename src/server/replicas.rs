@@ -245,7 +245,7 @@ impl Server {
         );
         let snapshot = self.engine.store.keyspace.snapshot();
         let mut options = SaveOptions::from_config(&self.engine.config);
-        options.replication = Some((self.outside.history.id.to_string(), self.outside.log.end()));
+        options.replication = Some(self.outside.position(&self.engine));
         let stall = Duration::from_secs(self.engine.config.repl_timeout.get().max(1) as u64);
         let (sender, waker) = (self.notes_sender.clone(), self.net.waker());
         let dir = self.engine.config.dir.get().to_owned();

@@ -7,7 +7,7 @@ use super::Server;
 use super::log::log;
 use super::notes::Note;
 use engine::engine::Engine;
-use engine::rdb::{LoadOptions, Loaded, SaveOptions, write_snapshot};
+use engine::rdb::{LoadOptions, Loaded, Position, SaveOptions, write_snapshot};
 use keyspace::Snapshot;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
@@ -135,7 +135,7 @@ pub fn save_now(outside: &mut super::outside::Outside, engine: &mut Engine) -> R
 /// What a data file says besides the data: with a replication id and offset a restarted server can go on.
 pub fn options(outside: &super::outside::Outside, engine: &Engine) -> SaveOptions {
     let mut options = SaveOptions::from_config(&engine.config);
-    options.replication = Some((outside.history.id.to_string(), outside.log.end()));
+    options.replication = Some(outside.position(engine));
     options
 }
 
@@ -259,7 +259,7 @@ impl Server {
             }
         };
         self.outside.loading_since_ms = None;
-        if let Some((id, offset)) = loaded.replication.clone() {
+        if let Some(Position { id, offset, db }) = loaded.replication.clone() {
             if let Some(id) = repl::ReplicationId::parse(id.as_bytes()) {
                 // The file says whose data it is and how far it goes, so that we, or those who
                 // followed us, can go on from there.
@@ -267,6 +267,7 @@ impl Server {
                 self.outside.log.restart(offset);
                 self.engine.stream.end_offset = offset;
                 self.outside.link.has_history = true;
+                self.outside.link.db = db;
                 if !self.outside.link.is_following() {
                     self.outside.history.shift(super::outside::new_replication_id(), offset);
                     self.outside.replicas.backlog = true;

@@ -17,6 +17,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc::channel;
 
+/// How often an address that is in use is tried again.
+const LISTEN_ATTEMPTS: u32 = 20;
+/// How long to wait in between.
+const LISTEN_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+
 const USAGE: &str = "Usage: rekindle server [/path/to/rekindle.conf] [options] [-]
        rekindle server - (read config from stdin)
        rekindle server -v or --version
@@ -293,7 +298,6 @@ fn start(config: Config) -> Result<Server, String> {
         next_tick_ms: 0,
         second_ms: started_ms,
         seconds: 0,
-        link_db: 0,
         exit: None,
     };
     server.banner();
@@ -334,7 +338,7 @@ impl Server {
                     None => (false, bind.clone()),
                 };
                 for addr in addresses(&host, port) {
-                    match net::listen_tcp(addr, backlog) {
+                    match listen_patiently(addr, backlog) {
                         Ok(fd) => {
                             let second = fd.try_clone().ok();
                             let id = self.net.listen(fd);
@@ -529,6 +533,18 @@ pub fn try_to_listen(config: &Config, port: u16) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Listens on an address. The kernel closes the sockets of a killed process that used io_uring a
+/// moment after the process is gone, so an address in use is tried again before that is an error.
+fn listen_patiently(addr: SocketAddr, backlog: i32) -> io::Result<std::os::fd::OwnedFd> {
+    for _ in 0..LISTEN_ATTEMPTS {
+        match net::listen_tcp(addr, backlog) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => std::thread::sleep(LISTEN_PAUSE),
+            result => return result,
+        }
+    }
+    net::listen_tcp(addr, backlog)
 }
 
 /// The addresses that a word of `bind` means.

@@ -134,6 +134,11 @@ struct Transaction {
 }
 
 impl Stream {
+    /// The database that a reader at the stream's end has selected, if any.
+    pub fn selected(&self) -> Option<usize> {
+        self.selected
+    }
+
     /// A reader begins at the end: the next command selects its database first.
     pub fn forget_selected(&mut self) {
         self.selected = None;

@@ -16,15 +16,26 @@ use persist::{SinkError, Source};
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-/// How a data set is written.
+/// Where in a replication stream data stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// The replication id, forty hexadecimal digits.
+    pub id: String,
+    /// Bytes of the stream that the data contains.
+    pub offset: u64,
+    /// The database that the stream has selected there.
+    pub db: usize,
+}
+
+/// How data is written.
 #[derive(Debug, Clone)]
 pub struct SaveOptions {
     /// `rdbcompression`.
     pub compress: bool,
     /// `rdbchecksum`.
     pub checksum: bool,
-    /// The replication id and offset that name the data, for a partial resync after a restart.
-    pub replication: Option<(String, u64)>,
+    /// What names the data, for a partial resync after a restart and for replicas of replicas.
+    pub replication: Option<Position>,
     /// The time of day, Unix seconds.
     pub now_s: i64,
     /// Memory in use, for the file's header.
@@ -88,8 +99,8 @@ fn write_all(snapshot: Snapshot, sink: &mut dyn Sink, options: &SaveOptions) -> 
     writer.aux(b"redis-bits", b"64")?;
     writer.aux(b"ctime", options.now_s.to_string().as_bytes())?;
     writer.aux(b"used-mem", options.used_memory.to_string().as_bytes())?;
-    if let Some((id, offset)) = &options.replication {
-        writer.aux(b"repl-stream-db", b"0")?;
+    if let Some(Position { id, offset, db }) = &options.replication {
+        writer.aux(b"repl-stream-db", db.to_string().as_bytes())?;
         writer.aux(b"repl-id", id.as_bytes())?;
         writer.aux(b"repl-offset", offset.to_string().as_bytes())?;
     }
@@ -218,8 +229,10 @@ pub struct Loaded {
     pub expired: u64,
     /// Keys left out because they held nothing.
     pub empty: u64,
-    /// The replication id and offset that the data goes by, if it says so.
-    pub replication: Option<(String, u64)>,
+    /// What the data goes by, if it says so.
+    pub replication: Option<Position>,
+    /// The database that the replication stream has selected after the data.
+    pub stream_db: usize,
     /// Facts that the header states.
     pub aux: Vec<(String, String)>,
     /// How long it took, milliseconds.
@@ -258,13 +271,23 @@ pub struct Loader {
     partial: Option<Partial>,
     loaded: (u64, u64, u64),
     replication: (Option<String>, Option<u64>),
+    stream_db: usize,
     aux: Vec<(String, String)>,
 }
 
 impl Loader {
     /// A loader into these databases.
     pub fn new(keyspace: Keyspace, options: LoadOptions) -> Self {
-        Self { keyspace, db: 0, options, partial: None, loaded: (0, 0, 0), replication: (None, None), aux: Vec::new() }
+        Self {
+            keyspace,
+            db: 0,
+            options,
+            partial: None,
+            loaded: (0, 0, 0),
+            replication: (None, None),
+            stream_db: 0,
+            aux: Vec::new(),
+        }
     }
 
     /// The entry that was loaded under a key of the first database.
@@ -275,10 +298,11 @@ impl Loader {
     fn finish(self) -> Loaded {
         let (keys, expired, empty) = self.loaded;
         let replication = match self.replication {
-            (Some(id), Some(offset)) => Some((id, offset)),
+            (Some(id), Some(offset)) => Some(Position { id, offset, db: self.stream_db }),
             _ => None,
         };
-        Loaded { keyspace: self.keyspace, keys, expired, empty, replication, aux: self.aux, took_ms: 0 }
+        let stream_db = self.stream_db;
+        Loaded { keyspace: self.keyspace, keys, expired, empty, replication, stream_db, aux: self.aux, took_ms: 0 }
     }
 
     fn access_of(&self, meta: &KeyMeta<'_>) -> u32 {
@@ -335,6 +359,13 @@ impl Visitor for Loader {
         let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
         match name {
             b"repl-id" => self.replication.0 = Some(text(value)),
+            // A number that is no database of ours is that of a stream which has selected none yet.
+            b"repl-stream-db" => {
+                self.stream_db = base::num::parse_i64(value)
+                    .and_then(|db| usize::try_from(db).ok())
+                    .filter(|db| *db < self.options.databases)
+                    .unwrap_or(0);
+            }
             b"repl-offset" => self.replication.1 = base::num::parse_i64(value).and_then(|n| u64::try_from(n).ok()),
             _ => {}
         }

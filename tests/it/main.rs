@@ -1,0 +1,10 @@
+//! Black-box tests: real processes, real sockets, real peers.
+//!
+//! Every test starts the servers that it needs on free ports in folders of their own, and is
+//! independent of all others. Peers that are not installed make their tests print `skipped: …`
+//! and pass, or fail where the environment has `REQUIRE_PEERS=1`.
+
+mod protocol;
+mod scenarios_a;
+mod scenarios_cd;
+mod support;

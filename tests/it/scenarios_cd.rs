@@ -1,0 +1,147 @@
+//! Walkthroughs of durability and of the ways people run it, each named after its id.
+
+use crate::support::client::{bulk, texts};
+use crate::support::data::{Contents, contents, fill};
+use crate::support::{Client, Folder, PATIENCE, Product, Server, free_port, have, ours, program, wait_until};
+use resp::Value;
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+fn unix_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
+}
+
+/// What a server holds, without the keys that are about to expire.
+fn lasting(server: &Server) -> Contents {
+    let soon = unix_ms() + 60_000;
+    let mut all = contents(server);
+    all.retain(|_, (_, _, expires)| *expires < 0 || *expires > soon);
+    assert!(all.len() > 500, "only {} keys", all.len());
+    assert!(all.keys().any(|(db, _)| *db == 3), "all databases have keys");
+    for kind in ["string", "list", "set", "hash", "zset"] {
+        assert!(all.values().any(|(k, _, _)| k == kind), "there is no {kind}");
+    }
+    assert!(all.values().any(|(_, _, expires)| *expires > 0), "some keys expire");
+    all
+}
+
+#[test]
+fn c1_saving() {
+    let mut server = ours(&["--save", "3600 1 300 100 60 10000"]);
+    assert_eq!(texts(&server.call(&["CONFIG", "GET", "save"])), ["save", "3600 1 300 100 60 10000"]);
+    fill(&server, 3000, 1);
+    let before = lasting(&server);
+    assert_ne!(server.number("rdb_changes_since_last_save"), 0);
+    server.ok(&["SAVE"]);
+    assert_eq!(server.number("rdb_changes_since_last_save"), 0);
+    server.kill();
+    server.restart();
+    assert!(lasting(&server) == before, "what was saved is not what came back");
+    // BGSAVE, LASTSAVE.
+    server.ok(&["SET", "k", "v"]);
+    let last = server.int(&["LASTSAVE"]);
+    wait_until(PATIENCE, || unix_ms() / 1000 > last);
+    assert_eq!(server.text(&["BGSAVE"]), "Background saving started");
+    wait_until(PATIENCE, || server.info("rdb_bgsave_in_progress") == "0" && server.int(&["LASTSAVE"]) > last);
+    assert_eq!(server.info("rdb_last_bgsave_status"), "ok");
+    server.kill();
+    server.restart();
+    assert_eq!(server.call(&["GET", "k"]), bulk("v"));
+    // A save point.
+    server.ok(&["CONFIG", "SET", "save", "1 2"]);
+    server.ok(&["SET", "a", "1"]);
+    server.ok(&["SET", "b", "2"]);
+    wait_until(PATIENCE, || server.number("rdb_changes_since_last_save") == 0);
+    // SHUTDOWN saves where there are save points, SHUTDOWN NOSAVE does not.
+    server.ok(&["SET", "c", "3"]);
+    server.shutdown(&[]);
+    server.restart();
+    assert_eq!(server.call(&["GET", "c"]), bulk("3"));
+    server.ok(&["SET", "d", "4"]);
+    server.shutdown(&["NOSAVE"]);
+    server.restart();
+    assert_eq!(server.call(&["GET", "d"]), Value::Null);
+    assert_eq!(server.call(&["GET", "b"]), bulk("2"));
+}
+
+#[test]
+fn c1_save_without_save_points_and_other_options() {
+    let mut server = ours(&["--dbfilename", "other.rdb", "--rdbcompression", "no", "--rdbchecksum", "no"]);
+    server.ok(&["SET", "k", &"a".repeat(5000)]);
+    server.shutdown(&["SAVE"]);
+    let bytes = std::fs::read(server.folder.file("other.rdb")).unwrap();
+    assert!(bytes.len() > 5000, "it is not compressed");
+    assert!(bytes.ends_with(&[0; 8]), "the checksum is left out");
+    server.restart_with(&["--dbfilename", "other.rdb"]);
+    assert_eq!(server.int(&["STRLEN", "k"]), 5000);
+    server.ok(&["SAVE"]);
+    let bytes = std::fs::read(server.folder.file("other.rdb")).unwrap();
+    assert!(bytes.len() < 1000 && !bytes.ends_with(&[0; 8]));
+    server.signal("TERM");
+    assert!(server.wait_for_end().success());
+}
+
+#[test]
+fn c1_files_exchanged_with_redis() {
+    if !have("redis-server") {
+        return;
+    }
+    for (writer, reader, seed) in [(Product::Ours, Product::Redis, 31), (Product::Redis, Product::Ours, 32)] {
+        let mut first = Server::start(writer, &[]);
+        fill(&first, 3000, seed);
+        let before = lasting(&first);
+        first.ok(&["SAVE"]);
+        first.kill();
+        let mut second = Server::prepare(reader, &[]);
+        std::fs::copy(first.folder.file("dump.rdb"), second.folder.file("dump.rdb")).unwrap();
+        second.restart();
+        assert!(lasting(&second) == before, "{reader:?} reads something else from the file of {writer:?}");
+    }
+}
+
+/// A port from which on `count` ports are free.
+fn free_range(count: u16) -> u16 {
+    loop {
+        let first = free_port();
+        if (first..first + count).all(|p| TcpListener::bind(("0.0.0.0", p)).is_ok()) {
+            return first;
+        }
+    }
+}
+
+#[test]
+fn d5_one_command_starts_a_primary_and_its_replicas() {
+    let (folder, port) = (Folder::new(), free_range(3));
+    let text = port.to_string();
+    let mut command = Command::new(program());
+    command.args(["up", "--plain", "--port", &text, "--seconds", "3", "--dir"]).arg(folder.path());
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut pids = Vec::new();
+    for port in port..port + 3 {
+        wait_until(PATIENCE, || Client::tcp(port).is_ok_and(|mut c| c.answers()));
+        let info = Client::tcp(port).unwrap().text(&["INFO", "server"]);
+        pids.push(info.lines().find_map(|l| l.strip_prefix("process_id:")).unwrap().trim().to_owned());
+    }
+    Client::tcp(port).unwrap().ok(&["SET", "greeting", "hello"]);
+    wait_until(PATIENCE, || Client::tcp(port + 2).unwrap().call(&["GET", "greeting"]) == bulk("hello"));
+    let output = child.wait_with_output().unwrap();
+    let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{out}{error}");
+    let shown = |needles: &[&str]| out.lines().any(|line| needles.iter().all(|n| line.contains(n)));
+    assert!(shown(&[&format!("port={port} "), "role=primary_of_2", "keys=1"]), "{out}");
+    for replica in port + 1..port + 3 {
+        assert!(shown(&[&format!("port={replica} "), "role=replica", "link=up", "bytes_behind=0", "keys=1"]), "{out}");
+    }
+    for pid in pids {
+        let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        assert!(!command.contains("server"), "process {pid} is still there");
+    }
+    // A port in use is named, and what to do.
+    let _taken = TcpListener::bind(("127.0.0.1", port + 1)).unwrap();
+    let mut command = Command::new(program());
+    let output = command.args(["up", "--plain", "--port", &text, "--seconds", "1"]).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(error.contains(&format!("port {} is in use", port + 1)) && error.contains("--port"), "{error}");
+}
