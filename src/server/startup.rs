@@ -243,7 +243,8 @@ fn start(config: Config) -> Result<Server, String> {
         IoBackend::IoUring => Choice::IoUring,
         IoBackend::Epoll => Choice::Epoll,
     };
-    let (net, fallback) = Net::new(choice, net::Limits { slots: 256, ..net::Limits::default() }).map_err(|e| e.to_string())?;
+    let (net, fallback) =
+        Net::new(choice, net::Limits { slots: 256, ..net::Limits::default() }).map_err(|e| e.to_string())?;
     if let Some(why) = fallback {
         log!(Notice, "{why}");
     }

@@ -291,7 +291,10 @@ impl Engine {
 
     /// The command that a request names, by the names that `rename-command` gives.
     #[inline]
-    pub(crate) fn resolve(&self, args: &Args) -> std::result::Result<&'static Command, (Option<&'static Command>, Error)> {
+    pub(crate) fn resolve(
+        &self,
+        args: &Args,
+    ) -> std::result::Result<&'static Command, (Option<&'static Command>, Error)> {
         if self.renamed.is_empty() { self.table.resolve(args) } else { self.table.resolve_renamed(args, &self.renamed) }
     }
 

@@ -315,7 +315,8 @@ impl Store {
         let mut this = self;
         let hash = this.hash(key);
         polonius!(|this| -> Option<&'polonius Entry> {
-            if let Some(entry) = this.keyspace.db(this.db).get_hashed(hash, key).filter(|entry| !this.is_expired(entry)) {
+            if let Some(entry) = this.keyspace.db(this.db).get_hashed(hash, key).filter(|entry| !this.is_expired(entry))
+            {
                 this.stats.hits += 1;
                 polonius_return!(Some(entry));
             }

@@ -73,7 +73,11 @@ impl Engine {
         let waiting = out.buf.len() + client.traffic.sending_bytes;
         let obl = waiting.min(REPLY_BLOCK_BYTES);
         let omem = waiting - obl;
-        let total = size_of::<Client>() + client.traffic.query_capacity + out.buf.capacity() + client.traffic.sending_bytes + multi_bytes;
+        let total = size_of::<Client>()
+            + client.traffic.query_capacity
+            + out.buf.capacity()
+            + client.traffic.sending_bytes
+            + multi_bytes;
         let mut text = String::with_capacity(400);
         let seconds_since = |at_ms: i64| (self.store.now_ms - at_ms).max(0) / 1000;
         let _ = write!(

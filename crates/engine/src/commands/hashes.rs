@@ -269,9 +269,14 @@ fn hrandfield(e: &mut Engine, a: &Args) -> Result {
         }
     } else if sampling::draws(n, hash.len(), hash.as_listpack().is_some()) {
         let random = || hash.random(|| rng.next_u64()).expect("a hash under a key has a field");
-        sampling::distinct(n, random, |(field, _)| *field, |pair| {
-            give(pair);
-        });
+        sampling::distinct(
+            n,
+            random,
+            |(field, _)| *field,
+            |pair| {
+                give(pair);
+            },
+        );
     } else {
         sampling::pick(n, hash.len(), hash.iter(), rng, |pair, picked| {
             if picked {

@@ -273,8 +273,9 @@ fn object_encoding(e: &mut Engine, a: &Args) -> Result {
 const SHARED_INTEGERS: i64 = 10_000;
 
 fn object_refcount(e: &mut Engine, a: &Args) -> Result {
-    use crate::config::values::MaxMemoryPolicy::{NoEviction, VolatileRandom, VolatileTtl, AllKeysRandom};
-    let keeps_accesses = !matches!(e.config.maxmemory_policy, NoEviction | VolatileRandom | VolatileTtl | AllKeysRandom);
+    use crate::config::values::MaxMemoryPolicy::{AllKeysRandom, NoEviction, VolatileRandom, VolatileTtl};
+    let keeps_accesses =
+        !matches!(e.config.maxmemory_policy, NoEviction | VolatileRandom | VolatileTtl | AllKeysRandom);
     let shares = !(e.config.maxmemory.get() > 0 && keeps_accesses);
     match e.store.peek(&a[2]).map(Entry::value) {
         Some(ValueRef::Int(n)) if shares && (0..SHARED_INTEGERS).contains(&n) => e.out.int(i64::from(i32::MAX)),
