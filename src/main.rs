@@ -1,7 +1,11 @@
 //! Rekindle, one binary: the server, and (by subcommand or by the name it is started by) its tools.
 
+mod benchmark;
+mod check_rdb;
+mod cli;
 mod server;
 mod up;
+mod uri;
 mod wire;
 
 use std::process::ExitCode;
@@ -13,9 +17,14 @@ const USAGE: &str = "Usage: rekindle COMMAND [options]
 
 Commands:
   server        run a server (redis-server's options and files)
+  cli           send commands to a server, interactively or one by one (redis-cli's options)
+  benchmark     measure a server's throughput and latency (redis-benchmark's options)
+  check-rdb     read an RDB file and say whether it is good
+  check-aof     not supported yet
   up            start a primary and two replicas on this machine and show them live
 
-A link to this program named redis-server, valkey-server or rekindle-server acts as the command after the dash.
+A link to this program named redis-server, valkey-server or rekindle-server acts as the command after the dash;
+so do links for the other commands.
 Try: rekindle COMMAND --help
 ";
 
@@ -41,6 +50,13 @@ fn main() -> ExitCode {
     };
     match command.as_str() {
         "server" => server::main(&args),
+        "cli" => cli::main(&args),
+        "benchmark" => benchmark::main(&args),
+        "check-rdb" => check_rdb::main(&args),
+        "check-aof" => {
+            eprintln!("rekindle check-aof: not supported yet");
+            ExitCode::FAILURE
+        }
         "up" => up::main(&args),
         "-h" | "--help" | "help" => {
             print!("{USAGE}");

@@ -90,7 +90,8 @@ pub fn main(args: &[String]) -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), String> {
-    let last = options.port.checked_add(options.replicas).ok_or("the ports would go beyond 65535: choose a lower --port")?;
+    let last =
+        options.port.checked_add(options.replicas).ok_or("the ports would go beyond 65535: choose a lower --port")?;
     for port in options.port..=last {
         if TcpListener::bind(("127.0.0.1", port)).is_err() {
             return Err(format!("port {port} is in use; choose another one with --port, or stop what listens there"));
@@ -123,7 +124,8 @@ fn start_all(options: &Options, base: &Path, nodes: &mut Vec<Node>) -> Result<()
     for i in 0..=options.replicas {
         let port = options.port + i;
         let folder = base.join(port.to_string());
-        fs::create_dir_all(&folder).map_err(|e| format!("can't make the folder {}: {e}; choose another one with --dir", folder.display()))?;
+        fs::create_dir_all(&folder)
+            .map_err(|e| format!("can't make the folder {}: {e}; choose another one with --dir", folder.display()))?;
         nodes.push(start(port, &folder, (i > 0).then_some(options.port))?);
     }
     let deadline = Instant::now() + PATIENCE;
@@ -132,7 +134,11 @@ fn start_all(options: &Options, base: &Path, nodes: &mut Vec<Node>) -> Result<()
             if node.process.try_wait().ok().flatten().is_some() || Instant::now() > deadline {
                 let log = fs::read_to_string(node.folder.join("log")).unwrap_or_default();
                 let last: Vec<&str> = log.lines().rev().take(3).collect();
-                return Err(format!("the server on port {} did not start:\n{}", node.port, last.into_iter().rev().collect::<Vec<_>>().join("\n")));
+                return Err(format!(
+                    "the server on port {} did not start:\n{}",
+                    node.port,
+                    last.into_iter().rev().collect::<Vec<_>>().join("\n")
+                ));
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -150,7 +156,8 @@ fn start(port: u16, folder: &Path, primary: Option<u16>) -> Result<Node, String>
     }
     // A process group of its own: Ctrl-C reaches this program, which then stops the servers in order.
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    let process = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().map_err(|e| format!("can't start a server: {e}"))?;
+    let process =
+        command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().map_err(|e| format!("can't start a server: {e}"))?;
     Ok(Node { port, folder: folder.to_owned(), process, connection: None, seen: Seen::default() })
 }
 
@@ -202,7 +209,19 @@ fn stop_all(nodes: &mut [Node]) {
 fn cells(node: &Node, primary_offset: i64) -> ([String; 8], bool) {
     let seen = &node.seen;
     if !seen.up {
-        return ([node.port.to_string(), "down".into(), String::new(), String::new(), String::new(), String::new(), String::new(), String::new()], false);
+        return (
+            [
+                node.port.to_string(),
+                "down".into(),
+                String::new(),
+                String::new(),
+                String::new(),
+                String::new(),
+                String::new(),
+                String::new(),
+            ],
+            false,
+        );
     }
     let replica = seen.get("role") == "slave";
     let offset = seen.number("master_repl_offset");
@@ -225,7 +244,12 @@ fn cells(node: &Node, primary_offset: i64) -> ([String; 8], bool) {
 const TITLES: [&str; 8] = ["port", "role", "link", "offset", "bytes behind", "ops/s", "keys", "memory"];
 
 fn primary_offset(nodes: &[Node]) -> i64 {
-    nodes.iter().filter(|n| n.seen.get("role") == "master").map(|n| n.seen.number("master_repl_offset")).max().unwrap_or(0)
+    nodes
+        .iter()
+        .filter(|n| n.seen.get("role") == "master")
+        .map(|n| n.seen.number("master_repl_offset"))
+        .max()
+        .unwrap_or(0)
 }
 
 fn done(options: &Options, started: Instant, stop: &AtomicBool) -> bool {
@@ -248,7 +272,11 @@ fn watch_plain(options: &Options, nodes: &mut [Node], stop: &AtomicBool) -> Resu
         let end = primary_offset(nodes);
         for node in nodes.iter() {
             let (row, _) = cells(node, end);
-            let pairs: Vec<String> = TITLES.iter().zip(&row).map(|(t, c)| format!("{}={}", t.replace(' ', "_"), c.replace(' ', "_"))).collect();
+            let pairs: Vec<String> = TITLES
+                .iter()
+                .zip(&row)
+                .map(|(t, c)| format!("{}={}", t.replace(' ', "_"), c.replace(' ', "_")))
+                .collect();
             println!("{}", pairs.join(" "));
         }
     }
@@ -304,7 +332,9 @@ fn draw(frame: &mut ratatui::Frame, options: &Options, nodes: &[Node], started: 
     let title = format!(" Rekindle: a primary and {} replicas, {} s ", options.replicas, started.elapsed().as_secs());
     let header = Row::new(TITLES).style(Style::new().add_modifier(Modifier::BOLD));
     let table = Table::new(rows, widths).header(header).block(Block::bordered().title(title));
-    let [top, bottom] = ratatui::layout::Layout::vertical([Constraint::Length(nodes.len() as u16 + 3), Constraint::Min(4)]).areas(frame.area());
+    let [top, bottom] =
+        ratatui::layout::Layout::vertical([Constraint::Length(nodes.len() as u16 + 3), Constraint::Min(4)])
+            .areas(frame.area());
     frame.render_widget(table, top);
     let folder = nodes.first().and_then(|n| n.folder.parent()).map_or(String::new(), |p| p.display().to_string());
     let help = vec![

@@ -1,8 +1,10 @@
 //! A blocking client connection, for the tools that come with the server.
 
+use crate::uri::Target;
 use resp::Value;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -40,6 +42,44 @@ impl Connection {
     /// Connects over a Unix socket.
     pub fn unix(path: &str) -> io::Result<Self> {
         Ok(Self { socket: Socket::Unix(UnixStream::connect(path)?), input: Vec::new(), at: 0 })
+    }
+
+    /// Connects to a target, with the error as `redis-cli` words it.
+    pub fn target(target: &Target, timeout: Duration) -> Result<Self, String> {
+        let connected = match &target.socket {
+            Some(path) => Self::unix(path),
+            None => Self::tcp(&target.host, target.port, timeout),
+        };
+        connected.map_err(|e| format!("Could not connect to Redis at {}: {}", target.shown(), reason(&e)))
+    }
+
+    /// The descriptor, to wait on.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        match &self.socket {
+            Socket::Tcp(s) => s.as_fd(),
+            Socket::Unix(s) => s.as_fd(),
+        }
+    }
+
+    /// Lets reads and writes return at once where they would wait.
+    pub fn set_nonblocking(&self, on: bool) -> io::Result<()> {
+        match &self.socket {
+            Socket::Tcp(s) => s.set_nonblocking(on),
+            Socket::Unix(s) => s.set_nonblocking(on),
+        }
+    }
+
+    /// Whether bytes have been read that were not asked for yet.
+    pub fn has_buffered(&self) -> bool {
+        self.at < self.input.len()
+    }
+
+    /// Sends some bytes; how many.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.socket {
+            Socket::Tcp(s) => s.write(bytes),
+            Socket::Unix(s) => s.write(bytes),
+        }
     }
 
     /// Bounds waiting for a reply; nothing waits for ever.
@@ -123,4 +163,10 @@ impl Connection {
         self.write_all(&out)?;
         self.reply()
     }
+}
+
+/// An I/O error in the system's words, without the error number.
+pub fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or("").to_owned()
 }

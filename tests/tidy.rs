@@ -15,7 +15,8 @@ fn root() -> &'static Path {
 
 fn sources() -> Vec<(String, String)> {
     let mut found = Vec::new();
-    let mut folders: Vec<PathBuf> = ["src", "crates", "tests", "bench", "fuzz/fuzz_targets"].iter().map(|f| root().join(f)).collect();
+    let mut folders: Vec<PathBuf> =
+        ["src", "crates", "tests", "bench", "fuzz/fuzz_targets"].iter().map(|f| root().join(f)).collect();
     while let Some(folder) = folders.pop() {
         let Ok(entries) = fs::read_dir(&folder) else { continue };
         for entry in entries.flatten() {
@@ -40,19 +41,27 @@ fn complain(rule: &str, places: Vec<String>) {
 
 #[test]
 fn files_are_short() {
-    let long = sources().iter().map(|(name, text)| (name.clone(), text.lines().count())).filter(|(_, n)| *n > LINES_MAX);
+    let long = sources().into_iter().map(|(name, text)| (name, text.lines().count())).filter(|(_, n)| *n > LINES_MAX);
     complain("split files of more than 800 lines", long.map(|(name, n)| format!("{name}: {n} lines")).collect());
 }
 
 #[test]
 fn modules_begin_by_saying_why_they_exist() {
-    let bare = sources().into_iter().filter(|(name, text)| !text.starts_with("//!") && !name.ends_with("tests.rs") && !name.contains("/tests/"));
+    let bare = sources()
+        .into_iter()
+        .filter(|(name, text)| !text.starts_with("//!") && !name.ends_with("tests.rs") && !name.contains("/tests/"));
     complain("begin the file with a //! header", bare.map(|(name, _)| name).collect());
 }
 
 #[test]
 fn nothing_is_left_unfinished() {
-    let marks = [["to", "do!"].concat(), ["unimplement", "ed!"].concat(), ["FIX", "ME"].concat(), ["TO", "DO"].concat(), ["XX", "X "].concat()];
+    let marks = [
+        ["to", "do!"].concat(),
+        ["unimplement", "ed!"].concat(),
+        ["FIX", "ME"].concat(),
+        ["TO", "DO"].concat(),
+        ["XX", "X "].concat(),
+    ];
     let mut places = Vec::new();
     for (name, text) in sources() {
         for (i, line) in text.lines().enumerate() {
@@ -88,14 +97,21 @@ fn imports(manifest: &str) -> Vec<String> {
     let text = fs::read_to_string(root().join(manifest)).unwrap();
     let section = text.split("\n[dependencies]\n").nth(1).unwrap_or("").split("\n[").next().unwrap_or("");
     let ours = ["base", "resp", "persist", "keyspace", "engine", "repl", "net"];
-    section.lines().filter_map(|l| l.split(['.', ' ', '=']).next()).filter(|n| ours.contains(n)).map(str::to_owned).collect()
+    section
+        .lines()
+        .filter_map(|l| l.split(['.', ' ', '=']).next())
+        .filter(|n| ours.contains(n))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
 fn crates_import_only_what_the_architecture_allows() {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let mut allowed: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for line in text.lines().skip_while(|l| !l.starts_with("| crate | may import")).skip(2).take_while(|l| l.starts_with('|')) {
+    for line in
+        text.lines().skip_while(|l| !l.starts_with("| crate | may import")).skip(2).take_while(|l| l.starts_with('|'))
+    {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         allowed.insert(cells[1].into(), cells[2].split(", ").map(str::to_owned).collect());
     }
@@ -126,7 +142,11 @@ fn every_dependency_has_its_reason() {
                 in_dependencies = line.ends_with("dependencies]");
                 continue;
             }
-            let Some(name) = line.split(['.', ' ', '=']).next().filter(|n| in_dependencies && !n.is_empty() && !n.starts_with('#')) else { continue };
+            let Some(name) =
+                line.split(['.', ' ', '=']).next().filter(|n| in_dependencies && !n.is_empty() && !n.starts_with('#'))
+            else {
+                continue;
+            };
             let ours = root().join("crates").join(name).exists();
             if !ours && !reasons.contains(name) {
                 missing.push(format!("{name} (in {})", manifest.strip_prefix(root()).unwrap().display()));

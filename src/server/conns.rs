@@ -130,9 +130,4 @@ impl Conns {
     pub fn len(&self) -> usize {
         self.count
     }
-
-    /// All connections.
-    pub fn iter(&self) -> impl Iterator<Item = &Conn> {
-        self.by_index.iter().flatten().map(|c| &**c)
-    }
 }

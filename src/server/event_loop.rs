@@ -504,6 +504,10 @@ impl Server {
             if conn.peer == Peer::Replica && self.outside.is_transferring(key) {
                 return;
             }
+            if self.exceeds_hard_limit(id) {
+                return;
+            }
+            let (Some(conn), Some(client)) = (self.conns.get_mut(id), self.engine.clients.get_mut(key)) else { return };
             let buf = std::mem::replace(&mut client.out.buf, std::mem::take(&mut conn.spare));
             let len = buf.len();
             client.traffic.sent_bytes += len as u64;
@@ -582,7 +586,18 @@ impl Server {
         )
     }
 
-    fn check_output_limit(&mut self, id: ConnId) {
+    /// A reply that is longer than its client may leave unread is not begun to be sent.
+    fn exceeds_hard_limit(&mut self, id: ConnId) -> bool {
+        let limits = &self.engine.config.client_output_buffer_limit.0;
+        if limits[0].hard_bytes == 0 && limits[2].hard_bytes == 0 {
+            return false;
+        }
+        self.check_output_limit(id);
+        self.conns.get(id).is_none()
+    }
+
+    /// Closes a client that leaves more unread than its class may.
+    pub fn check_output_limit(&mut self, id: ConnId) {
         let Some(key) = self.conns.get(id).and_then(|c| c.client) else { return };
         let now_ms = self.engine.store.now_ms;
         let limits = self.engine.config.client_output_buffer_limit.0;

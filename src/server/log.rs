@@ -17,8 +17,6 @@ static FILE: Mutex<Option<String>> = Mutex::new(None);
 /// How much a line matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// For developers.
-    Debug,
     /// For those who look closely.
     Verbose,
     /// What an operator wants to know.
@@ -52,7 +50,7 @@ pub fn set_role(role: u8) {
 
 /// Whether lines of this level are written.
 pub fn enabled(level: Level) -> bool {
-    level as u8 >= MINIMUM.load(Ordering::Relaxed)
+    level as u8 + 1 >= MINIMUM.load(Ordering::Relaxed)
 }
 
 /// Writes a line.
@@ -60,7 +58,7 @@ pub fn write(level: Level, text: &str) {
     if !enabled(level) {
         return;
     }
-    let mark = [".", "-", "*", "#"][level as usize];
+    let mark = ["-", "*", "#"][level as usize];
     let now = jiff::Zoned::now();
     let role = ROLE.load(Ordering::Relaxed) as char;
     let line = format!("{}:{role} {} {mark} {text}\n", std::process::id(), now.strftime("%d %b %Y %H:%M:%S%.3f"));

@@ -25,6 +25,7 @@ use freer::Freer;
 use net::{ConnId, DataSlot, ListenerId, Net};
 use notes::Note;
 use outside::Outside;
+use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender};
 
@@ -40,7 +41,8 @@ pub struct Server {
     outside: Outside,
     batch: event_loop::Batch,
     freer: Freer,
-    listeners: Vec<(ListenerId, Listening)>,
+    /// Listening sockets, each with a second handle that can shut it down at once.
+    listeners: Vec<(ListenerId, Listening, Option<OwnedFd>)>,
     /// Connections whose kept input is to be run in the next round.
     resumed: Vec<ConnId>,
     /// Buffers that came for connections already in the batch.

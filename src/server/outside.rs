@@ -7,8 +7,8 @@ use super::saving::Saving;
 use engine::client::{ClientFlags, ClientKey};
 use engine::engine::{Engine, Gates};
 use engine::error::Result;
-use engine::rdb::Position;
 use engine::host::{Host, HostCommand};
+use engine::rdb::Position;
 use repl::{History, Log, ReplicationId};
 use resp::Args;
 
@@ -98,18 +98,10 @@ impl Outside {
         self.link.applied_bytes += raw.len() as u64;
     }
 
-    /// Whether the log is kept as a back-log for replicas.
-    pub fn has_backlog(&self, engine: &Engine) -> bool {
-        engine.stream.enabled || self.replicas.backlog
-    }
-
     /// Where in the replication stream the data stands.
     pub fn position(&self, engine: &Engine) -> Position {
-        let db = if self.link.is_following() {
-            self.link.stream_db(engine)
-        } else {
-            engine.stream.selected().unwrap_or(0)
-        };
+        let db =
+            if self.link.is_following() { self.link.stream_db(engine) } else { engine.stream.selected().unwrap_or(0) };
         Position { id: self.history.id.to_string(), offset: self.log.end(), db }
     }
 

@@ -243,7 +243,8 @@ fn start(config: Config) -> Result<Server, String> {
         IoBackend::IoUring => Choice::IoUring,
         IoBackend::Epoll => Choice::Epoll,
     };
-    let (net, fallback) = Net::new(choice, net::Limits { slots: 256, ..net::Limits::default() }).map_err(|e| e.to_string())?;
+    let (net, fallback) =
+        Net::new(choice, net::Limits { slots: 256, ..net::Limits::default() }).map_err(|e| e.to_string())?;
     if let Some(why) = fallback {
         log!(Notice, "{why}");
     }
@@ -340,8 +341,9 @@ impl Server {
                 for addr in addresses(&host, port) {
                     match listen_patiently(addr, backlog) {
                         Ok(fd) => {
+                            let second = fd.try_clone().ok();
                             let id = self.net.listen(fd);
-                            self.listeners.push((id, Listening::Tcp));
+                            self.listeners.push((id, Listening::Tcp, second));
                             opened += 1;
                         }
                         Err(error) => {
@@ -372,7 +374,7 @@ impl Server {
             let fd = net::listen_unix(Path::new(&socket), (perm > 0).then_some(perm), backlog)
                 .map_err(|e| format!("Failed opening Unix socket {socket}: bind: {e}"))?;
             let id = self.net.listen(fd);
-            self.listeners.push((id, Listening::Unix));
+            self.listeners.push((id, Listening::Unix, None));
             opened += 1;
         }
         if opened == 0 {
@@ -408,7 +410,7 @@ impl Server {
             let has_history = self.outside.link.has_history;
             self.follow_at_start(host, port, has_history);
         }
-        for (_, listening) in &self.listeners {
+        for (_, listening, _) in &self.listeners {
             match listening {
                 Listening::Tcp => log!(Notice, "Ready to accept connections tcp"),
                 Listening::Unix => log!(Notice, "Ready to accept connections unix"),
@@ -434,7 +436,7 @@ impl Server {
 
     /// A connection has come in.
     pub fn accepted(&mut self, listener: ListenerId, id: ConnId) {
-        let unix = self.listeners.iter().any(|(l, kind)| *l == listener && *kind == Listening::Unix);
+        let unix = self.listeners.iter().any(|(l, kind, _)| *l == listener && *kind == Listening::Unix);
         self.engine.stats.connections += 1;
         let (mut addr, laddr) = self.addresses(id);
         if unix {
@@ -488,12 +490,16 @@ impl Server {
         match name {
             "port" | "bind" => {
                 let old = std::mem::take(&mut self.listeners);
-                for (id, kind) in old {
-                    if kind == Listening::Tcp {
-                        self.net.unlisten(id);
-                    } else {
-                        self.listeners.push((id, kind));
+                for (id, kind, second) in old {
+                    if kind == Listening::Unix {
+                        self.listeners.push((id, kind, second));
+                        continue;
                     }
+                    // The backend closes the socket some time later; the port must be free now.
+                    if let Some(fd) = second {
+                        let _ = rustix::net::shutdown(&fd, rustix::net::Shutdown::Both);
+                    }
+                    self.net.unlisten(id);
                 }
                 let socket = std::mem::take(&mut self.engine.config.unixsocket.0);
                 if let Err(error) = self.open_sockets() {
@@ -501,12 +507,33 @@ impl Server {
                 }
                 self.engine.config.unixsocket.0 = socket;
             }
+            "maxmemory" | "maxmemory-policy" => {
+                self.engine.make_room();
+            }
             "requirepass" => {
                 log!(Notice, "The password of the default user has changed");
             }
             _ => {}
         }
     }
+}
+
+/// Opens and closes the sockets that the settings ask for, on this port: an error says that they could not be opened.
+pub fn try_to_listen(config: &Config, port: u16) -> io::Result<()> {
+    for bind in &config.bind.0 {
+        let (optional, host) = bind.strip_prefix('-').map_or((false, bind.as_str()), |host| (true, host));
+        let addresses = addresses(host, port);
+        if addresses.is_empty() && !optional {
+            return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, format!("{host} has no address")));
+        }
+        for addr in addresses {
+            match net::listen_tcp(addr, 1) {
+                Err(error) if !optional => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Listens on an address. The kernel closes the sockets of a killed process that used io_uring a

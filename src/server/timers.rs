@@ -30,6 +30,10 @@ impl Server {
         if !self.expire_keys() {
             self.next_tick_ms = now_ms + BUSY_TICK_MS;
         }
+        // A limit that was lowered, or memory that others than commands took, is seen here.
+        if self.engine.gates.any(Gates::MEMORY) {
+            self.engine.make_room();
+        }
         self.sample();
         self.end_pause();
         self.link_cron();
@@ -48,6 +52,7 @@ impl Server {
         self.replicas_cron();
         self.acknowledge();
         self.close_idle_clients();
+        self.check_soft_limits();
         self.engine.store.meter.refresh();
         self.outside.set_gates(&mut self.engine);
         self.engine.uncounted_bytes = self.outside.log.memory_bytes();
@@ -119,6 +124,17 @@ impl Server {
             self.engine.clients[key].flags.set(ClientFlags::POSTPONED, false);
             if let Some(id) = self.conns.of_client(key) {
                 self.resume(id);
+            }
+        }
+    }
+
+    /// A client may go over its soft limit and be sent nothing more, so that no send sees how long it has been there.
+    fn check_soft_limits(&mut self) {
+        let over: Vec<ClientKey> =
+            self.engine.clients.iter().filter(|(_, c)| c.soft_limit_since_ms.is_some()).map(|(k, _)| k).collect();
+        for key in over {
+            if let Some(id) = self.conns.of_client(key) {
+                self.check_output_limit(id);
             }
         }
     }

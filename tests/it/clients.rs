@@ -181,9 +181,29 @@ fn stock_benchmark() {
     let output = Command::new("redis-benchmark").args(["-p", &port, "-q", "-n", "2000"]).output().unwrap();
     let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}{error}");
-    for test in ["PING_INLINE", "PING_MBULK", "SET", "GET", "INCR", "LPUSH", "RPUSH", "LPOP", "RPOP", "SADD", "HSET",
-        "SPOP", "ZADD", "ZPOPMIN", "LRANGE_100 ", "LRANGE_600 ", "MSET (10 keys)"] {
-        assert!(out.replace('\r', "\n").lines().any(|l| l.starts_with(test) && l.contains("requests per second, p50=")), "{test}: {out}");
+    for test in [
+        "PING_INLINE",
+        "PING_MBULK",
+        "SET",
+        "GET",
+        "INCR",
+        "LPUSH",
+        "RPUSH",
+        "LPOP",
+        "RPOP",
+        "SADD",
+        "HSET",
+        "SPOP",
+        "ZADD",
+        "ZPOPMIN",
+        "LRANGE_100 ",
+        "LRANGE_600 ",
+        "MSET (10 keys)",
+    ] {
+        assert!(
+            out.replace('\r', "\n").lines().any(|l| l.starts_with(test) && l.contains("requests per second, p50=")),
+            "{test}: {out}"
+        );
     }
     assert!(!out.contains("Error") && !error.contains("Error"), "{out}{error}");
 }

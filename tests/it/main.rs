@@ -4,6 +4,7 @@
 //! independent of all others. Peers that are not installed make their tests print `skipped: …`
 //! and pass, or fail where the environment has `REQUIRE_PEERS=1`.
 
+mod admin;
 mod clients;
 mod maxmemory;
 mod protocol;

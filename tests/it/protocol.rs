@@ -239,7 +239,10 @@ fn protected_mode() {
     let mut client = Client::host(&outer, server.port).unwrap();
     // Coming from the machine's own outer address is coming from outside.
     let reply = text(&client.reply());
-    assert!(reply.starts_with("DENIED Redis is running in protected mode because protected mode is enabled"), "{reply}");
+    assert!(
+        reply.starts_with("DENIED Redis is running in protected mode because protected mode is enabled"),
+        "{reply}"
+    );
     assert!(client.is_closed());
     server.ok(&["CONFIG", "SET", "protected-mode", "no"]);
     assert_eq!(Client::host(&outer, server.port).unwrap().text(&["PING"]), "PONG");
@@ -280,7 +283,11 @@ fn subscribers_that_do_not_read_are_cut_off() {
         let gone = holds_within(PATIENCE, || publisher.call(&["PUBLISH", "c", &message]) == Value::Int(0));
         assert!(gone, "{limit}: {}", server.text(&["CLIENT", "LIST"]));
         assert!(slow.is_closed());
-        assert!(server.log().contains("scheduled to be closed ASAP for overcoming of output buffer limits"), "{}", server.log());
+        assert!(
+            server.log().contains("scheduled to be closed ASAP for overcoming of output buffer limits"),
+            "{}",
+            server.log()
+        );
         assert_eq!(server.number("client_output_buffer_limit_disconnections"), 1);
     }
 }

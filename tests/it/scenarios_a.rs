@@ -2,7 +2,9 @@
 
 use crate::support::client::{bulk, text, texts};
 use crate::support::data::{Writer, assert_same, fill};
-use crate::support::{Client, Folder, PATIENCE, Product, Server, free_port, have, holds_within, missing, ours, program, redis, wait_until};
+use crate::support::{
+    Client, Folder, PATIENCE, Product, Server, free_port, have, holds_within, missing, ours, program, redis, wait_until,
+};
 use resp::Value;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -74,7 +76,19 @@ fn a1_stock_file_with_options_over_it() {
     let folder = Folder::new();
     let (dir, pid, sock) = (folder.path().display().to_string(), folder.file("pid"), folder.file("sock"));
     let options = [
-        stock, "--dir", &dir, "--daemonize", "no", "--logfile", "", "--pidfile", &pid, "--unixsocket", &sock, "--save", "",
+        stock,
+        "--dir",
+        &dir,
+        "--daemonize",
+        "no",
+        "--logfile",
+        "",
+        "--pidfile",
+        &pid,
+        "--unixsocket",
+        &sock,
+        "--save",
+        "",
     ];
     let server = ours(&options);
     server.ok(&["SET", "k", "v"]);
@@ -176,19 +190,30 @@ fn a3_info_replication() {
         assert_eq!(field("master_replid").len(), 40);
         assert_eq!(field("master_replid2"), "0".repeat(40));
         assert_eq!((field("second_repl_offset"), field("repl_backlog_active")), ("-1".into(), "1".into()));
-        assert_eq!((field("repl_backlog_size"), field("repl_backlog_first_byte_offset")), ("1048576".into(), "1".into()));
+        assert_eq!(
+            (field("repl_backlog_size"), field("repl_backlog_first_byte_offset")),
+            ("1048576".into(), "1".into())
+        );
         for replica in &replicas {
             check_fields(replica, REPLICA_FIELDS);
             assert_eq!(replica.info("master_replid"), field("master_replid"));
             for (name, value) in [
-                ("role", "slave"), ("master_host", "127.0.0.1"), ("master_link_status", "up"),
-                ("master_sync_in_progress", "0"), ("slave_priority", "100"), ("slave_read_only", "1"),
-                ("replica_announced", "1"), ("connected_slaves", "0"),
+                ("role", "slave"),
+                ("master_host", "127.0.0.1"),
+                ("master_link_status", "up"),
+                ("master_sync_in_progress", "0"),
+                ("slave_priority", "100"),
+                ("slave_read_only", "1"),
+                ("replica_announced", "1"),
+                ("connected_slaves", "0"),
             ] {
                 assert_eq!(replica.info(name), value, "{name}");
             }
         }
-        assert_eq!(texts(&replicas[0].call(&["ROLE"]))[..4], ["slave", "127.0.0.1", &primary.port.to_string(), "connected"]);
+        assert_eq!(
+            texts(&replicas[0].call(&["ROLE"]))[..4],
+            ["slave", "127.0.0.1", &primary.port.to_string(), "connected"]
+        );
         let Value::Array(role) = primary.call(&["ROLE"]) else { panic!("ROLE") };
         assert_eq!(text(&role[0]), "master");
         assert!(matches!(&role[2], Value::Array(replicas) if replicas.len() == 2 && texts(&replicas[0]).len() == 3));
@@ -229,7 +254,8 @@ fn a5_passwords_between_primary_and_replica() {
     assert!(stranger.text(&["AUTH", "wrong"]).starts_with("WRONGPASS invalid username-password pair"));
     primary.ok(&["SET", "k", "v"]);
     for user in [&[][..], &["--masteruser", "default"][..]] {
-        let options = [&["--requirepass", "root", "--masterauth", "root", "--replicaof", "127.0.0.1", &port][..], user].concat();
+        let options =
+            [&["--requirepass", "root", "--masterauth", "root", "--replicaof", "127.0.0.1", &port][..], user].concat();
         let replica = ours(&options);
         replica.wait_for_link();
         assert_eq!(replica.call(&["GET", "k"]), bulk("v"));
@@ -397,7 +423,9 @@ fn a12_heartbeats_and_dead_links() {
     // PING goes down each second, and is acknowledged.
     let before = primary.number("master_repl_offset");
     wait_until(PATIENCE, || primary.number("master_repl_offset") >= before + 14);
-    wait_until(PATIENCE, || primary.info("slave0").contains(&format!("offset={},", primary.number("master_repl_offset"))));
+    wait_until(PATIENCE, || {
+        primary.info("slave0").contains(&format!("offset={},", primary.number("master_repl_offset")))
+    });
     assert!((0..=1).contains(&lag(&primary)));
     // A frozen replica: the lag grows, then the primary drops it.
     replica.signal("STOP");

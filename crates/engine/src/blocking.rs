@@ -112,6 +112,14 @@ impl Engine {
         self.clients[key].flags.set(ClientFlags::BLOCKED, true);
     }
 
+    /// Whether the command that has just run, for the first time or again, has to wait.
+    pub(crate) fn waits(&self) -> bool {
+        if self.blocking.retrying == Some(self.current) {
+            return self.blocking.still_waiting;
+        }
+        self.clients.get(self.current).is_some_and(|c| c.flags.any(ClientFlags::BLOCKED))
+    }
+
     fn reply_in_vain(&mut self, in_vain: InVain) {
         match in_vain {
             InVain::NullArray => self.out.null_array(),
@@ -179,6 +187,10 @@ impl Engine {
     pub fn unblock_with(&mut self, key: ClientKey, error: Option<&crate::error::Error>) -> bool {
         let Some(wait) = self.blocking.waits.get(&key) else { return false };
         let replicas = wait.acknowledgements.map(|a| a.have);
+        if let Ok(command) = self.resolve(&wait.request.args()) {
+            // It was not counted when it began to wait.
+            self.stats.command_ran(command.index, 0, error.is_some());
+        }
         let out = self.output_of(key);
         match (error, replicas) {
             (Some(error), _) => out.error(error.text()),
@@ -233,7 +245,7 @@ impl Engine {
         self.begin(key);
         self.store.db = wait_db;
         let args = request.args();
-        if let Ok(command) = self.table.resolve(&args) {
+        if let Ok(command) = self.resolve(&args) {
             self.call(host, command, &args);
         }
         let served = !self.blocking.still_waiting;

@@ -122,6 +122,17 @@ impl Kept {
     }
 }
 
+/// A key that a client watches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watched {
+    /// Its database.
+    pub db: usize,
+    /// The key.
+    pub key: Box<[u8]>,
+    /// Whether it was there when watching began.
+    pub was_there: bool,
+}
+
 /// Where the bytes of a connection stand; kept up by the server for `CLIENT LIST` and limits.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Traffic {
@@ -135,6 +146,8 @@ pub struct Traffic {
     pub received_bytes: u64,
     /// All bytes sent.
     pub sent_bytes: u64,
+    /// Commands run.
+    pub commands: u64,
 }
 
 /// The class that output limits and `CLIENT KILL TYPE` go by.
@@ -177,8 +190,8 @@ pub struct Client {
     pub out: Out,
     /// Commands queued by MULTI.
     pub queued: Vec<Kept>,
-    /// Keys watched, with their databases.
-    pub watched: Vec<(usize, Box<[u8]>)>,
+    /// Keys watched.
+    pub watched: Vec<Watched>,
     /// What it is subscribed to.
     pub subscriptions: Subscriptions,
     /// When it connected, Unix milliseconds.

@@ -122,8 +122,15 @@ pub struct Stream {
     pub end_offset: u64,
     /// The database that a reader of the stream has selected at its end.
     selected: Option<usize>,
-    /// A transaction is running; `Some(true)` when its MULTI has been written.
-    transaction: Option<bool>,
+    /// The commands of the transaction that is running: how many, and their bytes with the SELECTs between them.
+    transaction: Option<Transaction>,
+}
+
+/// A transaction's commands, kept until its end tells whether they are several.
+#[derive(Debug, Default)]
+struct Transaction {
+    commands: usize,
+    bytes: Vec<u8>,
 }
 
 impl Stream {
@@ -139,13 +146,20 @@ impl Stream {
 
     /// EXEC begins: everything until [`Stream::end_transaction`] is one atomic step.
     pub fn begin_transaction(&mut self) {
-        self.transaction = Some(false);
+        self.transaction = Some(Transaction::default());
     }
 
-    /// EXEC has ended.
+    /// EXEC has ended. A single command is atomic by itself and gets no MULTI.
     pub fn end_transaction(&mut self) {
-        if self.transaction.take() == Some(true) {
-            self.append(b"*1\r\n$4\r\nEXEC\r\n");
+        let Some(transaction) = self.transaction.take() else { return };
+        match transaction.commands {
+            0 => {}
+            1 => self.append(&transaction.bytes),
+            _ => {
+                self.append(b"*1\r\n$5\r\nMULTI\r\n");
+                self.append(&transaction.bytes);
+                self.append(b"*1\r\n$4\r\nEXEC\r\n");
+            }
         }
     }
 
@@ -165,7 +179,13 @@ impl Stream {
         if self.selected != Some(db) {
             self.select(db);
         }
-        self.append(bytes);
+        match &mut self.transaction {
+            None => self.append(bytes),
+            Some(transaction) => {
+                transaction.commands += 1;
+                transaction.bytes.extend_from_slice(bytes);
+            }
+        }
     }
 
     #[cold]
@@ -173,7 +193,10 @@ impl Stream {
         let mut select = Vec::with_capacity(32);
         let digits = db.to_string();
         resp::encode_command(&mut select, [&b"SELECT"[..], digits.as_bytes()].into_iter());
-        self.append(&select);
+        match &mut self.transaction {
+            None => self.append(&select),
+            Some(transaction) => transaction.bytes.extend_from_slice(&select),
+        }
         self.selected = Some(db);
     }
 
@@ -195,14 +218,9 @@ impl Stream {
     #[cold]
     fn record_many(&mut self, effects: &Effects, db: usize, request: &[u8], takes_request: bool) {
         let several = effects.commands.len() + usize::from(takes_request) > 1;
-        let first_db = effects.commands.first().map_or(db, |(db, _)| *db);
         let wrap = several && self.transaction.is_none();
-        if wrap || self.transaction == Some(false) {
-            // SELECT stands before MULTI, as Redis writes it.
-            self.command(first_db, b"*1\r\n$5\r\nMULTI\r\n");
-            if !wrap {
-                self.transaction = Some(true);
-            }
+        if wrap {
+            self.begin_transaction();
         }
         let (before, after) = effects.commands.split_at(effects.before);
         for (db, range) in before {
@@ -215,7 +233,7 @@ impl Stream {
             self.command(*db, &effects.bytes[range.clone()]);
         }
         if wrap {
-            self.append(b"*1\r\n$4\r\nEXEC\r\n");
+            self.end_transaction();
         }
     }
 }
@@ -272,7 +290,7 @@ mod tests {
                     e.suppress();
                 });
             },
-            &["SELECT 0", "MULTI", "DEL old", "REQ k", "EXEC", "SREM s m"],
+            &["MULTI", "SELECT 0", "DEL old", "REQ k", "EXEC", "SREM s m"],
         );
     }
 
@@ -285,10 +303,13 @@ mod tests {
                 s.end_transaction();
                 s.begin_transaction();
                 step(s, 1, |e| e.changed(1));
-                step(s, 1, |e| e.rewrite(1, &[b"A"]));
+                s.end_transaction();
+                s.begin_transaction();
+                step(s, 1, |e| e.changed(1));
+                step(s, 2, |e| e.rewrite(2, &[b"A"]));
                 s.end_transaction();
             },
-            &["SELECT 1", "MULTI", "REQ k", "A", "EXEC"],
+            &["SELECT 1", "REQ k", "MULTI", "REQ k", "SELECT 2", "A", "EXEC"],
         );
     }
 }

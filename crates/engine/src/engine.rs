@@ -27,6 +27,7 @@ use crate::store::Store;
 use crate::table::{Command, CommandTable, Run};
 use base::rng::Rng;
 use resp::{Args, Out, Protocol};
+use std::collections::BTreeMap;
 
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +107,8 @@ pub struct Engine {
     pub store: Store,
     /// Replies of the running client.
     pub out: Out,
+    /// Messages for the running client that follow its command's reply.
+    pub(crate) deferred: Vec<u8>,
     /// The client whose command runs.
     pub current: ClientKey,
     /// All connections.
@@ -116,6 +119,8 @@ pub struct Engine {
     pub config: Config,
     /// The commands.
     pub table: &'static CommandTable,
+    /// `rename-command`: the table's name by the name that clients use; nothing where the name is taken away.
+    pub renamed: BTreeMap<Box<[u8]>, Option<Box<[u8]>>>,
     /// Conditions under which commands are refused.
     pub gates: Gates,
     /// Subscriptions.
@@ -159,10 +164,12 @@ impl Engine {
         let mut engine = Self {
             store: Store::new(config.databases.get() as usize, seed),
             out: Out::default(),
+            deferred: Vec::new(),
             current: ClientKey(u32::MAX),
             clients: Clients::default(),
             stream: Stream::default(),
             table,
+            renamed: BTreeMap::new(),
             gates: Gates::default(),
             pubsub: PubSub::default(),
             blocking: Blocking::default(),
@@ -182,6 +189,13 @@ impl Engine {
             running: None,
             config,
         };
+        for (old, new) in engine.config.renamed.clone() {
+            let lower = |name: &str| -> Box<[u8]> { name.to_ascii_lowercase().into_bytes().into() };
+            engine.renamed.insert(lower(&old), None);
+            if !new.is_empty() {
+                engine.renamed.insert(lower(&new), Some(lower(&old)));
+            }
+        }
         engine.apply_config();
         engine
     }
@@ -256,13 +270,13 @@ impl Engine {
     /// Runs one request of the running client.
     #[inline]
     pub fn execute(&mut self, host: &mut dyn Host, args: &Args) -> Flow {
-        let table = self.table;
-        let command = match table.resolve(args) {
+        let command = match self.resolve(args) {
             Ok(command) => command,
-            Err(error) => return self.refuse(None, error),
+            Err((command, error)) => return self.refuse(command, error),
         };
         let client = &mut self.clients[self.current];
         client.last_command = Some(command.index);
+        client.traffic.commands += 1;
         if !client.authenticated && !command.flags.has(Flags::NO_AUTH) {
             return self.refuse(Some(command), error::NO_AUTH);
         }
@@ -275,6 +289,15 @@ impl Engine {
         self.after_command(host)
     }
 
+    /// The command that a request names, by the names that `rename-command` gives.
+    #[inline]
+    pub(crate) fn resolve(
+        &self,
+        args: &Args,
+    ) -> std::result::Result<&'static Command, (Option<&'static Command>, Error)> {
+        if self.renamed.is_empty() { self.table.resolve(args) } else { self.table.resolve_renamed(args, &self.renamed) }
+    }
+
     /// Errors before a command runs: they spoil a transaction that is being queued.
     #[cold]
     fn refuse(&mut self, command: Option<&'static Command>, error: Error) -> Flow {
@@ -282,11 +305,17 @@ impl Engine {
             self.stats.commands[usize::from(command.index)].rejected += 1;
         }
         let client = &mut self.clients[self.current];
-        if client.flags.any(ClientFlags::MULTI) {
-            client.flags.set(ClientFlags::DIRTY_EXEC, true);
+        let reply_start = self.out.buf.len();
+        if client.flags.any(ClientFlags::MULTI) && command.is_some_and(|c| c.spec.name == "exec") {
+            self.discard_transaction();
+            let mut text = b"EXECABORT Transaction discarded because of: ".to_vec();
+            text.extend_from_slice(error.text());
+            self.fail(&Error::new(text));
+        } else {
+            client.flags.set(ClientFlags::DIRTY_EXEC, client.flags.any(ClientFlags::MULTI));
+            self.fail(&error);
         }
-        self.fail(&error);
-        self.end_reply_skip(0);
+        self.end_reply_skip(reply_start);
         Flow::Done
     }
 
@@ -308,7 +337,11 @@ impl Engine {
         // EXEC counts as what it has queued.
         let queued_any = |engine: &Self, wanted: Flags| {
             let queued = &engine.clients[engine.current].queued;
-            queued.iter().any(|k| engine.table.resolve(&k.args()).is_ok_and(|c| c.flags.any(wanted)))
+            queued.iter().any(|k| engine.resolve(&k.args()).is_ok_and(|c| c.flags.any(wanted)))
+        };
+        let queued_lacks = |engine: &Self, wanted: Flags| {
+            let queued = &engine.clients[engine.current].queued;
+            queued.iter().any(|k| engine.resolve(&k.args()).is_ok_and(|c| !c.flags.has(wanted)))
         };
         let is_write = command.flags.any(Flags::WRITE) || (is_exec && queued_any(self, Flags::WRITE));
         if self.gates.any(Gates::MEMORY) && !from_primary {
@@ -354,10 +387,12 @@ impl Engine {
                 )),
             ));
         }
-        if self.gates.any(Gates::STALE) && !from_primary && !command.flags.has(Flags::STALE) {
+        let stale_allowed = command.flags.has(Flags::STALE) && !(is_exec && queued_lacks(self, Flags::STALE));
+        if self.gates.any(Gates::STALE) && !from_primary && !stale_allowed {
             return Some(self.refuse(Some(command), error::MASTER_DOWN));
         }
-        if self.gates.any(Gates::LOADING) && !from_primary && !command.flags.has(Flags::LOADING) {
+        let loading_allowed = command.flags.has(Flags::LOADING) && !(is_exec && queued_lacks(self, Flags::LOADING));
+        if self.gates.any(Gates::LOADING) && !from_primary && !loading_allowed {
             return Some(self.refuse(Some(command), error::LOADING));
         }
         if self.gates.any(Gates::ASYNC_LOADING) && command.flags.has(Flags::NO_ASYNC_LOADING) && !from_primary {
@@ -378,8 +413,9 @@ impl Engine {
             && !matches!(command.spec.name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset")
         {
             self.clients[self.current].queued.push(Kept::new(args));
+            let reply_start = self.out.buf.len();
             self.out.simple("QUEUED");
-            self.end_reply_skip(0);
+            self.end_reply_skip(reply_start);
             return Some(Flow::Done);
         }
         None
@@ -391,9 +427,6 @@ impl Engine {
         let outer = self.running.replace(command);
         let reply_start = self.out.buf.len();
         let db = self.store.db;
-        if self.gates.any(Gates::MONITORED) && !command.flags.any(Flags::SKIP_MONITOR | Flags::ADMIN) {
-            self.feed_monitors(args);
-        }
         let result = match command.run {
             Run::Plain(handler) => handler(self, args),
             Run::Host(handler) => handler(self, host, args),
@@ -407,13 +440,23 @@ impl Engine {
         let now_ns = (self.monotonic_ns)();
         let took_ns = now_ns.saturating_sub(self.tick_ns);
         self.tick_ns = now_ns;
-        self.stats.command_ran(command.index, took_ns, failed);
-        if took_ns >= self.stats.slow_ns {
-            self.command_was_slow(command, args, took_ns);
+        let special = self.clients.get(self.current).is_some_and(|c| c.flags.any(ClientFlags::SPECIAL));
+        // A command that waits is counted and shown when it has been served.
+        if !(special && self.waits()) {
+            self.stats.command_ran(command.index, took_ns, failed);
+            if took_ns >= self.stats.slow_ns {
+                self.command_was_slow(command, args, took_ns);
+            }
+            if self.gates.any(Gates::MONITORED) && !command.flags.any(Flags::SKIP_MONITOR | Flags::ADMIN) {
+                self.feed_monitors(db, args);
+            }
         }
         self.settle(db, args.raw());
-        if self.clients.get(self.current).is_some_and(|c| c.flags.any(ClientFlags::SPECIAL)) {
+        if special {
             self.end_reply_skip(reply_start);
+        }
+        if !self.deferred.is_empty() && !self.in_exec {
+            self.out.buf.append(&mut self.deferred);
         }
         self.running = outer;
     }
@@ -485,6 +528,16 @@ impl Engine {
         }
     }
 
+    /// Bytes of replies from which on the running client will be closed for its output limit: what would come
+    /// after them need not be made.
+    pub fn reply_cap(&self) -> usize {
+        match self.config.client_output_buffer_limit.0[0].hard_bytes {
+            1.. if self.in_exec => usize::MAX,
+            hard @ 1.. => hard as usize,
+            _ => usize::MAX,
+        }
+    }
+
     /// Asks the server to close a client; it runs no more commands.
     pub fn close(&mut self, key: ClientKey) {
         if let Some(client) = self.clients.get_mut(key) {
@@ -521,9 +574,9 @@ impl Engine {
 
     /// Sends a copy of a request to the clients in MONITOR mode.
     #[cold]
-    fn feed_monitors(&mut self, args: &Args) {
+    fn feed_monitors(&mut self, db: usize, args: &Args) {
         let now_us = self.store.now_ms * 1000;
-        let mut line = format!("{}.{:06} [{} ", now_us / 1_000_000, now_us % 1_000_000, self.store.db);
+        let mut line = format!("{}.{:06} [{} ", now_us / 1_000_000, now_us % 1_000_000, db);
         line.push_str(self.clients.get(self.current).map_or("?", |c| &c.addr));
         line.push(']');
         let mut line = line.into_bytes();

@@ -7,6 +7,7 @@
 pub mod blocking;
 pub mod client;
 pub mod commands;
+pub mod compat;
 pub mod config;
 pub mod effects;
 pub mod engine;

@@ -124,7 +124,8 @@ impl Engine {
             self.pubsub.of(kind).entry(name.into()).or_default().insert(key);
         }
         client.flags.set(ClientFlags::PUBSUB, true);
-        confirm(&mut self.out, kind.words().0, Some(name), client.subscriptions.count(kind));
+        let count = client.subscriptions.count(kind);
+        self.confirm_to_self(|out| confirm(out, kind.words().0, Some(name), count));
     }
 
     /// Unsubscribes the running client from `name` and confirms it.
@@ -134,10 +135,11 @@ impl Engine {
         if client.subscriptions.of(kind).swap_remove(name) {
             self.pubsub.remove(kind, name, key);
         }
-        confirm(&mut self.out, kind.words().1, Some(name), client.subscriptions.count(kind));
+        let count = client.subscriptions.count(kind);
         if client.subscriptions.is_empty() {
             client.flags.set(ClientFlags::PUBSUB, false);
         }
+        self.confirm_to_self(|out| confirm(out, kind.words().1, Some(name), count));
     }
 
     /// Unsubscribes the running client from all of a kind; confirms each, or once where there was none.
@@ -145,7 +147,7 @@ impl Engine {
         let names: Vec<Box<[u8]>> = self.clients[self.current].subscriptions.of(kind).iter().cloned().collect();
         if names.is_empty() {
             let count = self.clients[self.current].subscriptions.count(kind);
-            confirm(&mut self.out, kind.words().1, None, count);
+            self.confirm_to_self(|out| confirm(out, kind.words().1, None, count));
         }
         for name in names {
             self.unsubscribe(kind, &name);
@@ -199,14 +201,40 @@ impl Engine {
     fn deliver(&mut self, to: &[ClientKey], parts: &[&[u8]]) {
         let mut encoded: [Option<Vec<u8>>; 2] = [None, None];
         for &key in to {
-            let out = self.output_of(key);
-            let slot = &mut encoded[usize::from(out.protocol == Protocol::V3)];
-            let bytes = slot.get_or_insert_with(|| {
-                let mut fresh = Out::new(out.protocol);
-                message(&mut fresh, parts);
-                fresh.buf
+            self.send_message(key, |out| {
+                let slot = &mut encoded[usize::from(out.protocol == Protocol::V3)];
+                let bytes = slot.get_or_insert_with(|| {
+                    let mut fresh = Out::new(out.protocol);
+                    message(&mut fresh, parts);
+                    fresh.buf
+                });
+                out.raw(bytes);
             });
-            out.raw(bytes);
         }
+    }
+
+    /// Confirms a subscription to the running client, also where it wants no replies.
+    fn confirm_to_self(&mut self, write: impl FnOnce(&mut Out)) {
+        let unwanted = ClientFlags::REPLY_OFF | ClientFlags::REPLY_SKIP;
+        if self.client().flags.any(unwanted) {
+            self.defer(write);
+        } else {
+            write(&mut self.out);
+        }
+    }
+
+    /// Writes a message to a client. One to the running client itself follows its command's reply.
+    fn send_message(&mut self, key: ClientKey, write: impl FnOnce(&mut Out)) {
+        if key == self.current {
+            self.defer(write);
+        } else {
+            write(self.output_of(key));
+        }
+    }
+
+    fn defer(&mut self, write: impl FnOnce(&mut Out)) {
+        let mut deferred = Out { buf: std::mem::take(&mut self.deferred), protocol: self.out.protocol };
+        write(&mut deferred);
+        self.deferred = deferred.buf;
     }
 }

@@ -315,7 +315,8 @@ impl Store {
         let mut this = self;
         let hash = this.hash(key);
         polonius!(|this| -> Option<&'polonius Entry> {
-            if let Some(entry) = this.keyspace.db(this.db).get_hashed(hash, key).filter(|entry| !this.is_expired(entry)) {
+            if let Some(entry) = this.keyspace.db(this.db).get_hashed(hash, key).filter(|entry| !this.is_expired(entry))
+            {
                 this.stats.hits += 1;
                 polonius_return!(Some(entry));
             }
@@ -425,9 +426,9 @@ impl Store {
         self.peek(key).is_some()
     }
 
-    /// The type of what a key of any database holds, expired or not.
+    /// The type of what a live key of any database holds. Looking does not remove it if its time has come.
     pub fn kind_of(&self, db: usize, key: &[u8]) -> Option<KeyKind> {
-        self.keyspace.db(db).get(key).map(KeyKind::of)
+        self.keyspace.db(db).get(key).filter(|entry| !self.is_expired(entry)).map(KeyKind::of)
     }
 
     /// Removes `key` if its time is up. A replica leaves that to its primary.
@@ -640,12 +641,15 @@ impl Store {
     /// Tells all who watch a key of a database that is emptied or exchanged; `other` is what takes
     /// its place. A watched key that is in neither has not changed.
     pub fn touch_all_watchers(&mut self, db: usize, other: Option<usize>) {
-        let there = |keyspace: &Keyspace, db: usize, key: &[u8]| keyspace.db(db).get(key).is_some();
+        let there = |db: usize, key: &[u8]| self.kind_of(db, key).is_some();
+        let touched = |key: &[u8]| there(db, key) || other.is_some_and(|o| there(o, key));
+        let mut told: Vec<ClientKey> = Vec::new();
         for (key, watchers) in &self.watched[db] {
-            if there(&self.keyspace, db, key) || other.is_some_and(|o| there(&self.keyspace, o, key)) {
-                self.touched_watchers.extend_from_slice(watchers);
+            if touched(key) {
+                told.extend_from_slice(watchers);
             }
         }
+        self.touched_watchers.append(&mut told);
     }
 
     // Waiting.

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::spec::{Flags, SPECS, Spec};
 use resp::Args;
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 /// A handler: it writes its reply to `engine.out` and says its effects to `engine.store`.
@@ -180,23 +181,46 @@ impl CommandTable {
         self.commands.iter().flat_map(|c| std::iter::once(c).chain(&c.subcommands))
     }
 
-    /// The command or subcommand that a request names, with the errors that Redis gives.
+    /// The command or subcommand that a request names, with the errors that Redis gives, and the command that they
+    /// are about where there is one.
     #[inline]
-    pub fn resolve(&self, args: &Args) -> Result<&Command> {
-        let Some(command) = self.find(&args[0]) else { return Err(unknown(args)) };
-        let command = if !command.subcommands.is_empty() && args.len() > 1 {
-            match command.subcommand(&args[1]) {
-                Some(sub) => sub,
-                None => return Err(Error::unknown_subcommand(command.spec.name, &args[1])),
-            }
-        } else {
-            command
-        };
-        if !command.arity_fits(args.len()) {
-            return Err(Error::arity(command.spec.name));
-        }
-        Ok(command)
+    pub fn resolve(&self, args: &Args) -> std::result::Result<&Command, (Option<&Command>, Error)> {
+        let Some(command) = self.find(&args[0]) else { return Err((None, unknown(args))) };
+        fits(command, args)
     }
+
+    /// Likewise, where `rename-command` has given commands other names.
+    pub fn resolve_renamed(
+        &self,
+        args: &Args,
+        renamed: &BTreeMap<Box<[u8]>, Option<Box<[u8]>>>,
+    ) -> std::result::Result<&Command, (Option<&Command>, Error)> {
+        let name = args[0].to_ascii_lowercase();
+        let found = match renamed.get(&name[..]) {
+            None => self.find(&name),
+            Some(None) => None,
+            Some(Some(original)) => self.find(original),
+        };
+        let Some(command) = found else { return Err((None, unknown(args))) };
+        fits(command, args)
+    }
+}
+
+/// The subcommand of a container that a request names; checks the number of arguments.
+#[inline]
+fn fits<'a>(command: &'a Command, args: &Args) -> std::result::Result<&'a Command, (Option<&'a Command>, Error)> {
+    let command = if !command.subcommands.is_empty() && args.len() > 1 {
+        match command.subcommand(&args[1]) {
+            Some(sub) => sub,
+            None => return Err((Some(command), Error::unknown_subcommand(command.spec.name, &args[1]))),
+        }
+    } else {
+        command
+    };
+    if !command.arity_fits(args.len()) {
+        return Err((Some(command), Error::arity(command.spec.name)));
+    }
+    Ok(command)
 }
 
 #[cold]

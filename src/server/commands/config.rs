@@ -3,7 +3,7 @@
 use crate::server::log::{self, log};
 use crate::server::outside::{Outside, Todo};
 use base::glob::glob_matches;
-use engine::config::{self, Mutability, OPTIONS, OptionSpec};
+use engine::config::{self, OPTIONS, OptionSpec};
 use engine::engine::Engine;
 use engine::error::{Error, Result};
 use resp::Args;
@@ -21,7 +21,7 @@ pub fn get(e: &mut Engine, a: &Args) -> Result {
                 } else {
                     glob_matches(pattern, name.as_bytes(), true)
                 };
-                if matches && (exact || option.mutability != Mutability::Hidden) {
+                if matches && (exact || !option.mutability.is_hidden()) {
                     found.insert(name, option.show(&e.config));
                 }
             }
@@ -56,7 +56,7 @@ pub fn set(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
                 String::from_utf8_lossy(name)
             )));
         };
-        if option.mutability == Mutability::Fixed {
+        if !option.mutability.is_live() {
             return Err(refused(name, "can't set immutable config"));
         }
         if is_protected(option.name) && !protected_allowed(e) {
@@ -113,6 +113,13 @@ fn apply_outside(_: &mut Outside, name: &str, next: &mut config::Config) -> std:
             let absolute = std::env::current_dir().map_err(|e| format!("Changing directory: {e}"))?;
             next.dir.0 = absolute.display().to_string();
         }
+        "port" if next.port.get() > 0 => {
+            crate::server::startup::try_to_listen(next, next.port.get() as u16)
+                .map_err(|e| format!("Unable to listen on this port: {e}. Choose one that is free."))?;
+        }
+        // Our own sockets hold the port, so the addresses are tried with any port.
+        "bind" => crate::server::startup::try_to_listen(next, 0)
+            .map_err(|e| format!("Failed to bind to specified addresses: {e}"))?,
         _ => {}
     }
     Ok(())

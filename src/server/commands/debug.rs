@@ -78,7 +78,8 @@ pub fn debug(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
         }
         () if is(word, "quicklist-packed-threshold") && a.len() == 3 => {
             let bytes = engine::config::values::parse_bytes(&a[2]).and_then(|n| usize::try_from(n).ok());
-            e.store.limits.list_plain_bytes = bytes.ok_or(Error::fixed("ERR argument must be a memory value bigger than 1 and smaller than 4gb"))?;
+            e.store.limits.list_plain_bytes =
+                bytes.ok_or(Error::fixed("ERR argument must be a memory value bigger than 1 and smaller than 4gb"))?;
             e.out.ok();
         }
         () if is(word, "htstats-key") && a.len() >= 3 => {
@@ -87,9 +88,15 @@ pub fn debug(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
                 ValueRef::Hash(hash) if hash.as_listpack().is_none() => hash.len(),
                 ValueRef::Set(set) if set.encoding() == "hashtable" => set.len(),
                 ValueRef::ZSet(zset) if zset.as_listpack().is_none() => zset.len(),
-                _ => return Err(Error::fixed("ERR The value stored at the specified key is not represented using an hash table")),
+                _ => {
+                    return Err(Error::fixed(
+                        "ERR The value stored at the specified key is not represented using an hash table",
+                    ));
+                }
             };
-            let text = format!("Hash table 0 stats (main hash table):\n table size: {len}\n number of elements: {len}\n different slots: {len}\n max chain length: 1\n avg chain length (counted): 1.00\n avg chain length (computed): 1.00\n Chain length distribution:\n   1: {len} (100.00%)\n");
+            let text = format!(
+                "Hash table 0 stats (main hash table):\n table size: {len}\n number of elements: {len}\n different slots: {len}\n max chain length: 1\n avg chain length (counted): 1.00\n avg chain length (computed): 1.00\n Chain length distribution:\n   1: {len} (100.00%)\n"
+            );
             e.out.verbatim("txt", text.as_bytes());
         }
         () if is(word, "replicate") && a.len() >= 4 => {

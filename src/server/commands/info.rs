@@ -53,15 +53,6 @@ pub fn info(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
     Ok(())
 }
 
-/// The text of one section, for reports.
-pub fn section(o: &mut Outside, e: &mut Engine, wanted: &str) -> String {
-    let mut text = String::new();
-    if let Some((_, write)) = SECTIONS.iter().find(|(name, _)| *name == wanted) {
-        write(o, e, &mut text);
-    }
-    text
-}
-
 macro_rules! fields {
     ($text:ident, $($name:literal: $value:expr),* $(,)?) => {
         $( let _ = write!($text, concat!($name, ":{}\r\n"), $value); )*
@@ -122,7 +113,7 @@ fn clients(o: &mut Outside, e: &mut Engine, text: &mut String) {
         "maxclients": e.config.maxclients.get(),
         "client_recent_max_input_buffer": largest(|c| c.traffic.query_capacity),
         "client_recent_max_output_buffer": largest(|c| c.output_bytes()),
-        "blocked_clients": e.blocking.len(),
+        "blocked_clients": e.blocking.len() + e.clients.iter().filter(|(_, c)| c.flags.any(ClientFlags::POSTPONED)).count(),
         "tracking_clients": 0,
         "pubsub_clients": e.clients.iter().filter(|(_, c)| c.flags.any(ClientFlags::PUBSUB)).count(),
         "watching_clients": e.clients.iter().filter(|(_, c)| !c.watched.is_empty()).count(),

@@ -96,7 +96,9 @@ pub fn contents(server: &Server) -> Contents {
                     "set" => pairs_sorted(items, 1),
                     "hash" => pairs_sorted(items, 2),
                     // Versions spell the same number differently.
-                    "zset" => items.iter().enumerate().map(|(i, v)| if i % 2 == 1 { score(v) } else { v.clone() }).collect(),
+                    "zset" => {
+                        items.iter().enumerate().map(|(i, v)| if i % 2 == 1 { score(v) } else { v.clone() }).collect()
+                    }
                     _ => items,
                 };
                 all.insert((db, key.clone()), (kind, items, expires));
@@ -131,7 +133,14 @@ pub fn assert_same(a: &Server, b: &Server) {
         .take(5)
         .map(|k| {
             let name = String::from_utf8_lossy(&k.1);
-            format!("db {} {name}:\n  {:?}: {}\n  {:?}: {}", k.0, a.product, show(&seen.0, k), b.product, show(&seen.1, k))
+            format!(
+                "db {} {name}:\n  {:?}: {}\n  {:?}: {}",
+                k.0,
+                a.product,
+                show(&seen.0, k),
+                b.product,
+                show(&seen.1, k)
+            )
         })
         .collect();
     panic!("{} keys differ:\n{}", differing.len(), first.join("\n"));

@@ -167,8 +167,7 @@ impl Server {
 
     /// A server that is not started yet.
     pub fn prepare(product: Product, options: &[&str]) -> Self {
-        let password =
-            options.windows(2).find(|w| w[0] == "--requirepass").map(|w| w[1].to_owned());
+        let password = options.windows(2).find(|w| w[0] == "--requirepass").map(|w| w[1].to_owned());
         let options = options.iter().map(|o| (*o).to_owned()).collect();
         let (port, folder) = (free_port(), Folder::new());
         Self { product, port, folder, child: None, client: Mutex::new(None), password, options }
@@ -258,7 +257,8 @@ impl Server {
 
     /// What it has logged.
     pub fn log(&self) -> String {
-        std::fs::read(self.folder.path().join("log")).map_or(String::new(), |b| String::from_utf8_lossy(&b).into_owned())
+        std::fs::read(self.folder.path().join("log"))
+            .map_or(String::new(), |b| String::from_utf8_lossy(&b).into_owned())
     }
 
     fn connect(&self) -> std::io::Result<Client> {
@@ -364,7 +364,12 @@ impl Server {
             self.info("master_link_status") == "up"
                 && self.number("master_repl_offset") == primary.number("master_repl_offset")
         });
-        assert!(same, "the offsets differ: {:?} {:?}", primary.info_lines("replication"), self.info_lines("replication"));
+        assert!(
+            same,
+            "the offsets differ: {:?} {:?}",
+            primary.info_lines("replication"),
+            self.info_lines("replication")
+        );
     }
 
     /// The bytes of memory that its process uses.

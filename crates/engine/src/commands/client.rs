@@ -56,6 +56,9 @@ fn flag_letters(client: &Client) -> String {
     if text.is_empty() { "N".into() } else { text }
 }
 
+/// Bytes of the fixed buffer, and of each further block, that Redis keeps replies in.
+const REPLY_BLOCK_BYTES: usize = 16 << 10;
+
 impl Engine {
     /// A client as `CLIENT LIST` shows it, without a line end.
     pub fn client_line(&self, key: ClientKey) -> String {
@@ -66,13 +69,20 @@ impl Engine {
         let name = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let command = client.last_command.and_then(|i| self.table.iter_all().find(|c| c.index == i));
         let multi_bytes: usize = client.queued.iter().map(crate::client::Kept::memory_bytes).sum();
-        let omem = client.traffic.sending_bytes;
-        let total = size_of::<Client>() + client.traffic.query_capacity + out.buf.capacity() + omem + multi_bytes;
+        // Redis shows what fits its fixed buffer as obl and the rest as a list of blocks.
+        let waiting = out.buf.len() + client.traffic.sending_bytes;
+        let obl = waiting.min(REPLY_BLOCK_BYTES);
+        let omem = waiting - obl;
+        let total = size_of::<Client>()
+            + client.traffic.query_capacity
+            + out.buf.capacity()
+            + client.traffic.sending_bytes
+            + multi_bytes;
         let mut text = String::with_capacity(400);
         let seconds_since = |at_ms: i64| (self.store.now_ms - at_ms).max(0) / 1000;
         let _ = write!(
             text,
-            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={db} sub={} psub={} ssub={} multi={} watch={} qbuf={} qbuf-free={} argv-mem={} multi-mem={multi_bytes} rbs={} rbp={} obl={} oll={} omem={omem} tot-mem={total} events={} cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}",
+            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={db} sub={} psub={} ssub={} multi={} watch={} qbuf={} qbuf-free={} argv-mem={} multi-mem={multi_bytes} rbs={} rbp={} obl={} oll={} omem={omem} tot-mem={total} events={} cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={} tot-net-in={} tot-net-out={} tot-cmds={}",
             client.id,
             client.addr,
             client.laddr,
@@ -90,15 +100,18 @@ impl Engine {
             client.traffic.query_capacity.saturating_sub(client.traffic.query_bytes),
             0,
             out.buf.capacity(),
-            out.buf.len(),
-            out.buf.len(),
-            usize::from(omem > 0),
+            waiting,
+            obl,
+            omem.div_ceil(REPLY_BLOCK_BYTES),
             if omem > 0 { "rw" } else { "r" },
             command.map_or("NULL", |c| c.spec.name),
             if client.authenticated { "default" } else { "(superuser)" },
             if out.protocol == Protocol::V3 { 3 } else { 2 },
             name(&client.lib_name),
             name(&client.lib_version),
+            client.traffic.received_bytes,
+            client.traffic.sent_bytes,
+            client.traffic.commands,
         );
         text
     }

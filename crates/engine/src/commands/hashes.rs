@@ -236,6 +236,7 @@ fn hrandfield(e: &mut Engine, a: &Args) -> Result {
     if with_values && count.unsigned_abs() > i64::MAX as u64 / 2 {
         return Err(error::OUT_OF_RANGE);
     }
+    let cap = e.reply_cap();
     let hash = match e.store.hash_value(&a[1])? {
         Some(hash) if count != 0 => hash,
         _ => {
@@ -248,6 +249,9 @@ fn hrandfield(e: &mut Engine, a: &Args) -> Result {
     let n = if count < 0 { count.unsigned_abs() as usize } else { hash.len().min(count as usize) };
     out.array(if with_values && !nested { 2 * n } else { n });
     let mut give = |(field, value): (Elem<'_>, Elem<'_>)| {
+        if out.buf.len() > cap {
+            return false;
+        }
         if nested {
             out.array(2);
         }
@@ -255,14 +259,24 @@ fn hrandfield(e: &mut Engine, a: &Args) -> Result {
         if with_values {
             bulk_elem(out, value);
         }
+        true
     };
     if count < 0 {
         for _ in 0..n {
-            give(hash.random(|| rng.next_u64()).expect("a hash under a key has a field"));
+            if !give(hash.random(|| rng.next_u64()).expect("a hash under a key has a field")) {
+                break;
+            }
         }
     } else if sampling::draws(n, hash.len(), hash.as_listpack().is_some()) {
         let random = || hash.random(|| rng.next_u64()).expect("a hash under a key has a field");
-        sampling::distinct(n, random, |(field, _)| *field, give);
+        sampling::distinct(
+            n,
+            random,
+            |(field, _)| *field,
+            |pair| {
+                give(pair);
+            },
+        );
     } else {
         sampling::pick(n, hash.len(), hash.iter(), rng, |pair, picked| {
             if picked {

@@ -171,10 +171,14 @@ fn copy(e: &mut Engine, a: &Args) -> Result {
 fn keys(e: &mut Engine, a: &Args) -> Result {
     let pattern = &a[1];
     let all = *pattern == *b"*";
+    let cap = e.reply_cap();
     let store = &e.store;
     e.out.counted(Out::array, |out| {
         let mut n = 0;
         for entry in store.current().trie().iter() {
+            if out.buf.len() > cap {
+                break;
+            }
             if (all || glob_matches(pattern, entry.key(), false)) && !store.is_expired(entry) {
                 out.bulk(entry.key());
                 n += 1;
@@ -269,8 +273,12 @@ fn object_encoding(e: &mut Engine, a: &Args) -> Result {
 const SHARED_INTEGERS: i64 = 10_000;
 
 fn object_refcount(e: &mut Engine, a: &Args) -> Result {
+    use crate::config::values::MaxMemoryPolicy::{AllKeysRandom, NoEviction, VolatileRandom, VolatileTtl};
+    let keeps_accesses =
+        !matches!(e.config.maxmemory_policy, NoEviction | VolatileRandom | VolatileTtl | AllKeysRandom);
+    let shares = !(e.config.maxmemory.get() > 0 && keeps_accesses);
     match e.store.peek(&a[2]).map(Entry::value) {
-        Some(ValueRef::Int(n)) if (0..SHARED_INTEGERS).contains(&n) => e.out.int(i64::from(i32::MAX)),
+        Some(ValueRef::Int(n)) if shares && (0..SHARED_INTEGERS).contains(&n) => e.out.int(i64::from(i32::MAX)),
         Some(_) => e.out.int(1),
         None => e.out.null(),
     }

@@ -57,8 +57,8 @@ pub fn count(arg: &[u8]) -> Result<usize> {
 pub fn timeout_ms(arg: &[u8]) -> Result<i64> {
     let seconds = parse_f64(arg).ok_or(error::TIMEOUT_NOT_FLOAT)?;
     let ms = (seconds * 1000.0).ceil();
-    if !ms.is_finite() || ms > i64::MAX as f64 {
-        return Err(error::TIMEOUT_NOT_FLOAT);
+    if ms >= i64::MAX as f64 {
+        return Err(Error::fixed("ERR timeout is out of range"));
     }
     if ms < 0.0 { Err(error::TIMEOUT_NEGATIVE) } else { Ok(ms as i64) }
 }

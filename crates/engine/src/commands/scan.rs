@@ -114,19 +114,25 @@ fn scan(e: &mut Engine, a: &Args) -> Result {
     let position = cursor(&a[1])?;
     let options = ScanOptions::read(a, 2, Over::Keys)?;
     let store = &e.store;
+    let mut expired: Vec<Box<[u8]>> = Vec::new();
     reply_portion(&mut e.out, |out| {
         let mut n = 0;
         let next = store.current().scan(position, options.count, |entry| {
-            let wanted = options.matches(entry.key())
-                && options.kind.is_none_or(|kind| is(kind, KeyKind::of(entry).name()))
-                && !store.is_expired(entry);
-            if wanted {
+            let wanted =
+                options.matches(entry.key()) && options.kind.is_none_or(|kind| is(kind, KeyKind::of(entry).name()));
+            if store.is_expired(entry) {
+                expired.push(entry.key().into());
+            } else if wanted {
                 out.bulk(entry.key());
                 n += 1;
             }
         });
         (next, n)
     });
+    // What a walk comes upon and is past its time goes, as it does when it is looked up.
+    for key in expired {
+        e.store.expire_if_due(&key);
+    }
     Ok(())
 }
 

@@ -148,6 +148,7 @@ fn srandmember(e: &mut Engine, a: &Args) -> Result {
         return Ok(());
     };
     let count = signed_count(count)?;
+    let cap = e.reply_cap();
     let set = match e.store.set(&a[1])? {
         Some(set) if count != 0 => set,
         _ => {
@@ -160,6 +161,9 @@ fn srandmember(e: &mut Engine, a: &Args) -> Result {
     out.array(n);
     if count < 0 {
         for _ in 0..n {
+            if out.buf.len() > cap {
+                break;
+            }
             bulk_elem(out, set.random(|| rng.next_u64()).expect("a set under a key has a member"));
         }
     } else if sampling::draws(n, set.len(), set.as_listpack().is_some()) {

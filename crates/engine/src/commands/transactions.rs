@@ -3,7 +3,7 @@
 //! Dispatch does the queueing; here is what begins and ends it. Watched keys are kept by the
 //! store, which tells of each change; a client one of whose keys was changed fails its EXEC.
 
-use crate::client::{ClientFlags, ClientKey};
+use crate::client::{ClientFlags, ClientKey, Watched};
 use crate::engine::Engine;
 use crate::error::{self, Error, Result};
 use crate::host::Host;
@@ -62,9 +62,9 @@ fn exec(e: &mut Engine, host: &mut dyn Host, _: &Args) -> Result {
     e.in_exec = true;
     for request in &queued {
         let args = request.args();
-        match e.table.resolve(&args) {
+        match e.resolve(&args) {
             Ok(command) => e.call(host, command, &args),
-            Err(error) => e.fail(&error),
+            Err((_, error)) => e.fail(&error),
         }
     }
     e.in_exec = false;
@@ -83,12 +83,11 @@ fn watch(e: &mut Engine, a: &Args) -> Result {
     }
     let (key, db) = (e.current, e.store.db);
     for name in a.iter_from(1) {
-        if e.client().watched.iter().any(|(d, n)| *d == db && **n == *name) {
+        if e.client().watched.iter().any(|w| w.db == db && *w.key == *name) {
             continue;
         }
-        // A key that is past its time already counts as missing, also when it is removed later.
-        e.store.expire_if_due(name);
-        e.client().watched.push((db, name.into()));
+        let was_there = e.store.exists(name);
+        e.client().watched.push(Watched { db, key: name.into(), was_there });
         e.store.watch(name, key);
     }
     e.out.ok();
@@ -115,16 +114,18 @@ impl Engine {
     pub fn unwatch_all(&mut self, key: ClientKey) {
         let Some(client) = self.clients.get_mut(key) else { return };
         client.flags.set(ClientFlags::DIRTY_CAS, false);
-        for (db, name) in std::mem::take(&mut client.watched) {
-            self.store.unwatch(db, &name, key);
+        for watched in std::mem::take(&mut client.watched) {
+            self.store.unwatch(watched.db, &watched.key, key);
         }
     }
 
-    /// Whether a watched key's time has come since it was watched.
+    /// Whether a watched key's time has come since it was watched. One that was missing or past its time then is
+    /// missing still.
     fn watches_expired(&self, key: ClientKey) -> bool {
-        let watched = &self.clients[key].watched;
-        watched
-            .iter()
-            .any(|(db, name)| self.store.keyspace.db(*db).get(name).is_some_and(|entry| self.store.is_expired(entry)))
+        let is_past = |w: &Watched| {
+            let entry = self.store.keyspace.db(w.db).get(&w.key);
+            entry.is_some_and(|entry| self.store.is_expired(entry))
+        };
+        self.clients[key].watched.iter().any(|w| w.was_there && is_past(w))
     }
 }

@@ -20,6 +20,20 @@ pub enum Mutability {
     Fixed,
     /// At any time, but only shown when asked for by its exact name.
     Hidden,
+    /// Only at the start, and only shown when asked for by its exact name.
+    FixedHidden,
+}
+
+impl Mutability {
+    /// Whether it is left out where names are given by pattern, and by `CONFIG REWRITE`.
+    pub fn is_hidden(self) -> bool {
+        matches!(self, Self::Hidden | Self::FixedHidden)
+    }
+
+    /// Whether it may be changed while the server runs.
+    pub fn is_live(self) -> bool {
+        matches!(self, Self::Live | Self::Hidden)
+    }
 }
 
 /// One option.

@@ -107,6 +107,7 @@ options! {
     replica_ignore_disk_write_errors: bool = false, "replica-ignore-disk-write-errors", Live;
     enable_debug_assert: bool = false, "enable-debug-assert", Hidden;
     hide_user_data_from_log: bool = true, "hide-user-data-from-log", Live;
+    dual_channel_replication_enabled: bool = false, "dual-channel-replication-enabled", Live;
     extended_redis_compatibility: bool = false, "extended-redis-compatibility", Live;
     aclfile: Text = "".into(), "aclfile", Fixed;
     unixsocket: Text = "".into(), "unixsocket", Fixed;
@@ -147,7 +148,7 @@ options! {
     enable_protected_configs: Protected = Protected::No, "enable-protected-configs", Fixed;
     enable_debug_command: Protected = Protected::No, "enable-debug-command", Fixed;
     enable_module_command: Protected = Protected::No, "enable-module-command", Fixed;
-    io_backend: IoBackend = IoBackend::Auto, "io-backend", Fixed;
+    io_backend: IoBackend = IoBackend::Auto, "io-backend", FixedHidden;
     shutdown_on_sigint: ShutdownMode = ShutdownMode::default(), "shutdown-on-sigint", Live;
     shutdown_on_sigterm: ShutdownMode = ShutdownMode::default(), "shutdown-on-sigterm", Live;
     databases: Int<1, { i32::MAX as i64 }> = Int(16), "databases", Fixed;

@@ -149,6 +149,7 @@ impl OptionValue for BytesOrPercent {
         self.0 = match word.strip_suffix(b"%") {
             Some(digits) => match base::num::parse_i64(digits) {
                 Some(n @ 0..=100) => -n,
+                Some(101..) => return Err("percentage argument must be less or equal to 100".into()),
                 _ => return Err("argument must be a memory or percent value".into()),
             },
             None => parse_bytes(word).filter(|n| *n >= 0).ok_or("argument must be a memory or percent value")?,

@@ -1,0 +1,220 @@
+//! The options of `cli`, parsed as `redis-cli` does: up to the first word that is none, which begins the command.
+
+use super::format::{Delimiters, Style};
+use crate::uri::Target;
+use std::time::Duration;
+
+/// What to do apart from sending commands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The command given, or an interactive session.
+    Commands,
+    /// `--stat`
+    Stat,
+    /// `--latency`
+    Latency,
+    /// `--latency-history`
+    LatencyHistory,
+    /// `--latency-dist`
+    LatencyDist,
+    /// `--intrinsic-latency` seconds
+    Intrinsic(u64),
+    /// `--scan`
+    Scan,
+    /// `--bigkeys`
+    BigKeys,
+    /// `--memkeys`, with SAMPLES
+    MemKeys(Option<u64>),
+    /// `--hotkeys`
+    HotKeys,
+    /// `--pipe`
+    Pipe,
+    /// `--rdb` file
+    Rdb(String),
+}
+
+/// All options.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The server.
+    pub target: Target,
+    /// Ask for the password.
+    pub ask_password: bool,
+    /// Whether the password was an argument.
+    pub password_seen: bool,
+    /// Whether to warn of a password among the arguments.
+    pub auth_warning: bool,
+    /// How often the command runs; negative: for ever.
+    pub repeat: i64,
+    /// The pause between runs.
+    pub interval: Duration,
+    /// The protocol to begin with, if it is set.
+    pub protocol: Option<u8>,
+    /// Read the last argument from the standard input.
+    pub last_from_stdin: bool,
+    /// Read the argument that has this name from the standard input.
+    pub tag_from_stdin: Option<String>,
+    /// Print how.
+    pub style: Style,
+    /// Delimiters of the raw style.
+    pub delimiters: Delimiters,
+    /// Failed commands set the exit status.
+    pub error_status: bool,
+    /// Arguments are quoted strings.
+    pub quoted_input: bool,
+    /// Keys to look at.
+    pub pattern: Option<Vec<u8>>,
+    /// COUNT of SCAN.
+    pub count: Option<u64>,
+    /// How long `--pipe` waits for the last reply; zero: for ever.
+    pub pipe_timeout: Duration,
+    /// Say more.
+    pub verbose: bool,
+    /// Print out-of-band messages.
+    pub show_pushes: Option<bool>,
+    /// What to do.
+    pub mode: Mode,
+    /// The command.
+    pub command: Vec<String>,
+}
+
+/// `--help` or `--version` was asked for, or the options are wrong.
+pub enum Stop {
+    /// Print the help.
+    Help,
+    /// Print the version.
+    Version,
+    /// Complain, in these words.
+    Error(String),
+}
+
+/// Parses the arguments; `terminal` tells whether the output goes to one.
+///
+/// # Errors
+/// See [`Stop`].
+pub fn parse(args: &[String], terminal: bool) -> Result<Options, Stop> {
+    let newline = || b"\n".to_vec();
+    let mut o = Options {
+        target: Target::default(),
+        ask_password: false,
+        password_seen: false,
+        auth_warning: true,
+        repeat: 1,
+        interval: Duration::ZERO,
+        protocol: None,
+        last_from_stdin: false,
+        tag_from_stdin: None,
+        style: if terminal { Style::People } else { Style::Raw },
+        delimiters: Delimiters { element: newline(), reply: newline() },
+        error_status: false,
+        quoted_input: false,
+        pattern: None,
+        count: None,
+        pipe_timeout: Duration::from_secs(30),
+        verbose: false,
+        show_pushes: None,
+        mode: Mode::Commands,
+        command: Vec::new(),
+    };
+    o.target.password = std::env::var("REDISCLI_AUTH").ok();
+    let mut i = 0;
+    while let Some(word) = args.get(i) {
+        let bad = || Stop::Error(format!("Unrecognized option or bad number of args for: '{word}'"));
+        let mut value = || {
+            i += 1;
+            args.get(i).cloned().ok_or_else(bad)
+        };
+        let number =
+            |text: String| text.parse::<u64>().map_err(|_| Stop::Error(format!("{word}: '{text}' is not a number")));
+        match word.as_str() {
+            "-h" => o.target.host = value()?,
+            "-p" => {
+                let text = value()?;
+                o.target.port = text.parse().map_err(|_| Stop::Error("Invalid server port.".into()))?;
+            }
+            "-s" => o.target.socket = Some(value()?),
+            "-a" | "--pass" => {
+                o.target.password = Some(value()?);
+                o.password_seen = true;
+            }
+            "--askpass" => o.ask_password = true,
+            "--user" => o.target.user = Some(value()?),
+            "-u" => {
+                let uri = value()?;
+                o.target.apply_uri(&uri).map_err(Stop::Error)?;
+            }
+            "-n" => {
+                let text = value()?;
+                o.target.db = text.parse().map_err(|_| Stop::Error(format!("-n: '{text}' is not a number")))?;
+            }
+            "-r" => {
+                let text = value()?;
+                o.repeat = text.parse().map_err(|_| Stop::Error(format!("-r: '{text}' is not a number")))?;
+            }
+            "-i" => {
+                let text = value()?;
+                let seconds: f64 = text.parse().map_err(|_| Stop::Error(format!("-i: '{text}' is not a number")))?;
+                o.interval = Duration::try_from_secs_f64(seconds)
+                    .map_err(|_| Stop::Error(format!("-i: '{text}' is no time")))?;
+            }
+            "-d" => o.delimiters.element = value()?.into_bytes(),
+            "-D" => o.delimiters.reply = value()?.into_bytes(),
+            "-2" => o.protocol = Some(2),
+            "-3" => o.protocol = Some(3),
+            "-x" => o.last_from_stdin = true,
+            "-X" => o.tag_from_stdin = Some(value()?),
+            "-c" => {}
+            "-e" => o.error_status = true,
+            "--verbose" => o.verbose = true,
+            "--no-auth-warning" => o.auth_warning = false,
+            "--raw" => o.style = Style::Raw,
+            "--no-raw" => o.style = Style::People,
+            "--csv" => o.style = Style::Csv,
+            "--json" | "--quoted-json" => {
+                o.style = if word == "--json" { Style::Json } else { Style::QuotedJson };
+                o.protocol = o.protocol.or(Some(3));
+            }
+            "--quoted-input" => o.quoted_input = true,
+            "--show-pushes" => o.show_pushes = Some(value()?.to_lowercase().starts_with('y')),
+            "--stat" => o.mode = Mode::Stat,
+            "--latency" => o.mode = Mode::Latency,
+            "--latency-history" => o.mode = Mode::LatencyHistory,
+            "--latency-dist" => o.mode = Mode::LatencyDist,
+            "--intrinsic-latency" => o.mode = Mode::Intrinsic(number(value()?)?),
+            "--scan" => o.mode = Mode::Scan,
+            "--bigkeys" => o.mode = Mode::BigKeys,
+            "--memkeys" => o.mode = Mode::MemKeys(None),
+            "--memkeys-samples" => o.mode = Mode::MemKeys(Some(number(value()?)?)),
+            "--hotkeys" => o.mode = Mode::HotKeys,
+            "--pattern" => o.pattern = Some(value()?.into_bytes()),
+            "--quoted-pattern" => o.pattern = Some(unquoted(&value()?)?),
+            "--count" => o.count = Some(number(value()?)?),
+            "--pipe" => o.mode = Mode::Pipe,
+            "--pipe-timeout" => o.pipe_timeout = Duration::from_secs(number(value()?)?),
+            "--rdb" => o.mode = Mode::Rdb(value()?),
+            "--help" => return Err(Stop::Help),
+            "-v" | "--version" => return Err(Stop::Version),
+            other if other.starts_with('-') => return Err(bad()),
+            _ => {
+                o.command = args[i..].to_vec();
+                break;
+            }
+        }
+        i += 1;
+    }
+    if o.last_from_stdin && o.tag_from_stdin.is_some() {
+        return Err(Stop::Error("Options -x and -X are mutually exclusive.".into()));
+    }
+    Ok(o)
+}
+
+/// What one quoted word says.
+///
+/// # Errors
+/// The quotes do not match, or it is not one word.
+pub fn unquoted(text: &str) -> Result<Vec<u8>, Stop> {
+    match resp::split_args(text.as_bytes()) {
+        Ok(mut words) if words.len() == 1 => Ok(words.remove(0)),
+        _ => Err(Stop::Error("Invalid quoted string".into())),
+    }
+}

@@ -1,0 +1,377 @@
+//! The interactive session: prompt, history, completion and hints on a terminal, plain lines from a pipe.
+
+use super::format::Style;
+use super::session::{Ended, Session};
+use engine::spec::{Arg, SPECS};
+use resp::Value;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustyline::completion::Completer;
+use rustyline::error::ReadlineError;
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
+use rustyline::history::FileHistory;
+use rustyline::validate::Validator;
+use rustyline::{Context, Editor, Helper};
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+/// Commands that take longer are shown with their time.
+const SLOW: Duration = Duration::from_millis(500);
+const READING: &str = "Reading messages... (press Ctrl-C to quit or any key to type command)\r";
+
+/// The standard input, line by line, with the rest of what was read kept where it can be asked for.
+#[derive(Default)]
+struct Lines {
+    buffer: Vec<u8>,
+    ended: bool,
+}
+
+impl Lines {
+    fn next(&mut self) -> Option<Vec<u8>> {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|b| *b == b'\n') {
+                let mut line: Vec<u8> = self.buffer.drain(..=end).collect();
+                line.pop();
+                return Some(line);
+            }
+            if self.ended {
+                let rest = std::mem::take(&mut self.buffer);
+                return (!rest.is_empty()).then_some(rest);
+            }
+            let mut more = [0; 4096];
+            match rustix::io::read(io::stdin(), &mut more) {
+                Ok(0) => self.ended = true,
+                Ok(n) => self.buffer.extend_from_slice(&more[..n]),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(_) => self.ended = true,
+            }
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.buffer.contains(&b'\n')
+    }
+}
+
+/// Completion and hints, from the table of all commands.
+struct Hints;
+
+impl Helper for Hints {}
+impl Validator for Hints {}
+
+impl Highlighter for Hints {
+    fn highlight_hint<'h>(&self, hint: &'h str) -> std::borrow::Cow<'h, str> {
+        format!("\x1b[90m{hint}\x1b[0m").into()
+    }
+}
+
+impl Completer for Hints {
+    type Candidate = String;
+
+    fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
+        let typed = line[..pos].to_lowercase();
+        let names = SPECS.iter().map(|s| s.name.replace('|', " ").to_uppercase());
+        Ok((0, names.filter(|n| n.to_lowercase().starts_with(&typed)).collect()))
+    }
+}
+
+impl Hinter for Hints {
+    type Hint = String;
+
+    fn hint(&self, line: &str, pos: usize, _: &Context<'_>) -> Option<String> {
+        if pos < line.len() || line.trim().is_empty() {
+            return None;
+        }
+        hint(line)
+    }
+}
+
+/// What may follow the words typed so far.
+fn hint(line: &str) -> Option<String> {
+    let words: Vec<String> = line.split_whitespace().map(str::to_lowercase).collect();
+    let find = |name: &str| SPECS.iter().find(|s| s.name == name);
+    let (spec, used) = match words.get(1).and_then(|w| find(&format!("{}|{w}", words[0]))) {
+        Some(spec) => (spec, 2),
+        None => (find(words.first()?)?, 1),
+    };
+    let given = words.len() - used;
+    let rest: Vec<String> = spec.args.iter().skip(given).map(syntax).collect();
+    if rest.is_empty() {
+        return None;
+    }
+    let gap = if line.ends_with(' ') { "" } else { " " };
+    Some(format!("{gap}{}", rest.join(" ")))
+}
+
+/// An argument as documentation writes it: `[EX seconds|PX milliseconds]`.
+fn syntax(arg: &Arg) -> String {
+    let name = if arg.display.is_empty() { arg.name } else { arg.display };
+    let inner = match arg.kind {
+        "oneof" => arg.args.iter().map(syntax).collect::<Vec<_>>().join("|"),
+        "block" => arg.args.iter().map(syntax).collect::<Vec<_>>().join(" "),
+        "pure-token" => String::new(),
+        _ => name.to_owned(),
+    };
+    let mut text = match (arg.token.is_empty(), inner.is_empty()) {
+        (true, _) => inner,
+        (false, true) => arg.token.to_owned(),
+        (false, false) => format!("{} {inner}", arg.token),
+    };
+    if arg.multiple {
+        let again = if arg.token.is_empty() || arg.multiple_token {
+            text.clone()
+        } else {
+            text[arg.token.len() + 1..].to_owned()
+        };
+        text = format!("{text} [{again} ...]");
+    }
+    if arg.optional { format!("[{text}]") } else { text }
+}
+
+/// Where lines come from.
+enum Input {
+    Terminal(Box<Editor<Hints, FileHistory>>),
+    Pipe(Lines),
+}
+
+fn history_file() -> Option<std::path::PathBuf> {
+    match std::env::var_os("REDISCLI_HISTFILE") {
+        Some(path) if path == "/dev/null" => None,
+        Some(path) => Some(path.into()),
+        None => std::env::var_os("HOME").map(|home| std::path::Path::new(&home).join(".rediscli_history")),
+    }
+}
+
+fn prompt(session: &Session) -> String {
+    if session.connection.is_none() {
+        return "not connected> ".into();
+    }
+    let mut prompt = session.options.target.shown();
+    if session.db != 0 {
+        prompt += &format!("[{}]", session.db);
+    }
+    if session.in_multi {
+        prompt += "(TX)";
+    }
+    prompt + "> "
+}
+
+/// Whether a line must not be written to the history: it has a password in it.
+fn is_secret(words: &[Vec<u8>]) -> bool {
+    let word = |i: usize| words.get(i).map_or(String::new(), |w| String::from_utf8_lossy(w).to_lowercase());
+    match word(0).as_str() {
+        "auth" => true,
+        "acl" => word(1) == "setuser",
+        "hello" | "migrate" => words.iter().any(|w| w.to_ascii_lowercase().starts_with(b"auth")),
+        "config" => {
+            word(1) == "set"
+                && words.iter().any(|w| {
+                    [&b"requirepass"[..], b"masterauth", b"masteruser"].contains(&w.to_ascii_lowercase().as_slice())
+                })
+        }
+        _ => false,
+    }
+}
+
+/// Runs the session to its end.
+pub fn run(session: &mut Session) {
+    if let Err(error) = session.connect() {
+        eprintln!("{error}");
+    }
+    let history = history_file();
+    let mut input = match io::stdin().is_terminal().then(Editor::<Hints, FileHistory>::new) {
+        Some(Ok(mut editor)) => {
+            editor.set_helper(Some(Hints));
+            if let Some(path) = &history {
+                let _ = editor.load_history(path);
+            }
+            Input::Terminal(Box::new(editor))
+        }
+        _ => Input::Pipe(Lines::default()),
+    };
+    loop {
+        if session.subscribed > 0 && !follow_messages(session, &input) {
+            continue;
+        }
+        let line = match &mut input {
+            Input::Terminal(editor) => match editor.readline(&prompt(session)) {
+                Ok(line) => Some(line.into_bytes()),
+                Err(ReadlineError::Interrupted | ReadlineError::Eof) => None,
+                Err(error) => {
+                    eprintln!("Error: {error}");
+                    None
+                }
+            },
+            Input::Pipe(lines) => lines.next(),
+        };
+        let Some(line) = line else { break };
+        let Ok(mut words) = resp::split_args(&line) else {
+            println!("Invalid argument(s)");
+            let _ = io::stdout().flush();
+            continue;
+        };
+        if words.is_empty() {
+            continue;
+        }
+        if let Input::Terminal(editor) = &mut input {
+            if !is_secret(&words) {
+                let _ = editor.add_history_entry(String::from_utf8_lossy(&line).as_ref());
+                if let Some(path) = &history {
+                    let _ = editor.save_history(path);
+                }
+            }
+        }
+        let mut times = 1;
+        if let Some(n) = base::num::parse_i64(&words[0]).filter(|_| words.len() > 1) {
+            if n <= 0 {
+                println!("Invalid redis-cli repeat command option value.");
+                continue;
+            }
+            times = n;
+            words.remove(0);
+        }
+        match words[0].to_ascii_lowercase().as_slice() {
+            b"quit" | b"exit" => break,
+            b"clear" => print!("\x1b[H\x1b[2J"),
+            b"help" | b"?" => help(&words[1..]),
+            b"connect" if words.len() == 3 => {
+                session.options.target.host = String::from_utf8_lossy(&words[1]).into_owned();
+                match base::num::parse_i64(&words[2]).and_then(|p| u16::try_from(p).ok()) {
+                    Some(port) => session.options.target.port = port,
+                    None => println!("Invalid server port."),
+                }
+                if let Err(error) = session.connect() {
+                    eprintln!("{error}");
+                }
+            }
+            _ => execute(session, &words, times),
+        }
+        let _ = io::stdout().flush();
+    }
+}
+
+/// Runs a command so many times; once more after connecting anew where the connection was lost.
+fn execute(session: &mut Session, words: &[Vec<u8>], times: i64) {
+    let started = Instant::now();
+    for i in 0..times {
+        if i > 0 && !session.options.interval.is_zero() {
+            std::thread::sleep(session.options.interval);
+        }
+        let had_connection = session.connection.is_some();
+        let mut result = session.run(words);
+        if result.is_err() && had_connection && session.connection.is_none() {
+            result = session.run(words);
+        }
+        match result {
+            Ok(Ended::Reply(_)) => {}
+            Ok(Ended::Streaming) if session.subscribed > 0 => {}
+            Ok(Ended::Streaming) => while session.print_next(false).is_ok() {},
+            Err(error) => {
+                eprintln!("{error}");
+                return;
+            }
+        }
+    }
+    if started.elapsed() > SLOW && session.options.style == Style::People {
+        println!("({:.2}s)", started.elapsed().as_secs_f64());
+    }
+}
+
+/// Prints messages until a line can be read; whether one can.
+fn follow_messages(session: &mut Session, input: &Input) -> bool {
+    let people = session.options.style == Style::People;
+    let show = |text: &str| {
+        if people {
+            print!("{text}");
+            let _ = io::stdout().flush();
+        }
+    };
+    show(READING);
+    loop {
+        let Some(connection) = session.connection.as_ref() else { return true };
+        let mut message = connection.has_buffered();
+        if !message {
+            if matches!(input, Input::Pipe(lines) if lines.is_ready()) {
+                show("\x1b[K");
+                return true;
+            }
+            let stdin = io::stdin();
+            let mut fds =
+                [PollFd::new(&stdin, PollFlags::IN), PollFd::from_borrowed_fd(connection.fd(), PollFlags::IN)];
+            if poll(&mut fds, None).is_err() {
+                continue;
+            }
+            message = !fds[1].revents().is_empty();
+            if !message && !fds[0].revents().is_empty() {
+                show("\x1b[K");
+                return true;
+            }
+        }
+        if message {
+            show("\x1b[K");
+            match session.print_next(false) {
+                Ok(value @ (Value::Array(_) | Value::Push(_))) => {
+                    session.note(&value);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    eprintln!("{error}");
+                    session.subscribed = 0;
+                    return true;
+                }
+            }
+            if !session.connection.as_ref().is_some_and(|c| c.has_buffered()) {
+                show(READING);
+            }
+        }
+    }
+}
+
+/// `help`, `help COMMAND`, `help @GROUP`.
+fn help(words: &[Vec<u8>]) {
+    let wanted = words.iter().map(|w| String::from_utf8_lossy(w).to_lowercase()).collect::<Vec<_>>().join("|");
+    if wanted.is_empty() {
+        println!(
+            "help COMMAND shows a command's arguments, help @GROUP the commands of a group; TAB completes, quit leaves."
+        );
+        return;
+    }
+    for spec in SPECS {
+        let matches = match wanted.strip_prefix('@') {
+            Some(group) => spec.group == group,
+            None => spec.name == wanted || spec.name.strip_prefix(&wanted).is_some_and(|r| r.starts_with('|')),
+        };
+        if matches {
+            let arguments: Vec<String> = spec.args.iter().map(syntax).collect();
+            println!(
+                "\n  {} {}\n  since: {}\n  group: {}",
+                spec.name.replace('|', " ").to_uppercase(),
+                arguments.join(" "),
+                spec.since,
+                spec.group
+            );
+        }
+    }
+    println!();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_shrink_as_arguments_come() {
+        assert_eq!(hint("get").as_deref(), Some(" key"));
+        assert_eq!(hint("get k"), None);
+        assert!(hint("set k ").unwrap().starts_with("value"));
+        assert_eq!(hint("nothing"), None);
+    }
+
+    #[test]
+    fn passwords_stay_out_of_the_history() {
+        let secret = |line: &str| is_secret(&resp::split_args(line.as_bytes()).unwrap());
+        assert!(
+            secret("AUTH x") && secret("config set requirepass x") && secret("hello 3 auth a b") && !secret("get auth")
+        );
+    }
+}

@@ -1,0 +1,256 @@
+//! The tools beside the server, as programs: `cli` against the stock client byte for byte, bulk loading, snapshots, `benchmark`, `check-rdb`.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_rekindle");
+
+/// A server in a folder of its own; both go when it is dropped.
+struct Server {
+    child: Child,
+    port: u16,
+    dir: PathBuf,
+}
+
+impl Server {
+    fn start(program: &str, first: &[&str]) -> Server {
+        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        let dir = std::env::temp_dir().join(format!("rekindle-tools-{}-{port}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let mut command = Command::new(program);
+        command
+            .args(first)
+            .args([
+                "--port",
+                &port.to_string(),
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--repl-diskless-sync-delay",
+                "0",
+                "--dir",
+            ])
+            .arg(&dir);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let server = Server { child, port, dir };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !server.answers() {
+            assert!(Instant::now() < deadline, "the server did not start");
+            std::thread::yield_now();
+        }
+        server
+    }
+
+    fn ours() -> Server {
+        Server::start(PROGRAM, &["server"])
+    }
+
+    /// A stock server; nothing where there is none and none is demanded.
+    fn stock() -> Option<Server> {
+        if Command::new("redis-server").arg("--version").output().is_err() {
+            assert!(std::env::var_os("REQUIRE_PEERS").is_none(), "redis-server not found");
+            eprintln!("skipped: redis-server not found");
+            return None;
+        }
+        Some(Server::start("redis-server", &[]))
+    }
+
+    fn answers(&self) -> bool {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
+        stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        let mut pong = [0; 7];
+        stream.write_all(b"PING\r\n").is_ok() && stream.read_exact(&mut pong).is_ok() && &pong == b"+PONG\r\n"
+    }
+
+    /// Runs a program with this server's port and an input.
+    fn run(&self, program: &str, tool: &[&str], args: &[&str], input: &[u8]) -> Output {
+        let mut command = Command::new(program);
+        command.args(tool).args(["-p", &self.port.to_string()]).args(args).env_remove("REDISCLI_AUTH");
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let input = input.to_vec();
+        let writer = std::thread::spawn(move || {
+            let _ = stdin.write_all(&input);
+        });
+        let output = child.wait_with_output().unwrap();
+        writer.join().unwrap();
+        output
+    }
+
+    fn cli(&self, args: &[&str], input: &[u8]) -> String {
+        text(&self.run(PROGRAM, &["cli"], args, input))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Keys of all types.
+fn fill(server: &Server) {
+    let commands = b"set k \"a\\tb\\n\\x00\\xff\\\"q\"\nrpush l a b c d e f g h i j k\nhset h f v\nsadd s a\nzadd z 1.5 a\nset n 1\n";
+    assert_eq!(server.cli(&[], commands), "OK\n11\n1\n1\n1\nOK\n");
+}
+
+#[test]
+fn output_is_that_of_the_stock_client() {
+    let Some(server) = Server::stock() else { return };
+    fill(&server);
+    let styles: [&[&str]; 8] = [
+        &[],
+        &["--no-raw"],
+        &["--csv"],
+        &["--json"],
+        &["--quoted-json"],
+        &["-3", "--no-raw"],
+        &["-3", "--csv"],
+        &["-2", "--json"],
+    ];
+    let commands: [&[&str]; 16] = [
+        &["get", "k"],
+        &["get", "none"],
+        &["lrange", "l", "0", "-1"],
+        &["hgetall", "h"],
+        &["smembers", "s"],
+        &["zrange", "z", "0", "-1", "withscores"],
+        &["zscore", "z", "a"],
+        &["set", "x", "y"],
+        &["llen", "l"],
+        &["nosuch"],
+        &["-e", "nosuch"],
+        &["lrange", "none", "0", "-1"],
+        &["hgetall", "none"],
+        &["-r", "2", "ping"],
+        &["-d", ",", "lrange", "l", "0", "3"],
+        &["--quoted-input", "get", "\"\\x6b\""],
+    ];
+    for style in styles {
+        for command in commands {
+            let args = [style, command].concat();
+            let (ours, stock) = (server.run(PROGRAM, &["cli"], &args, b""), server.run("redis-cli", &[], &args, b""));
+            assert_eq!((text(&ours), ours.status.code()), (text(&stock), stock.status.code()), "{args:?}");
+        }
+    }
+}
+
+#[test]
+fn a_session_over_a_pipe() {
+    let server = Server::ours();
+    let out = server.cli(
+        &["--no-raw"],
+        b"set a \"x y\"\nget a\nget \"a\n2 ping\nselect 3\nmulti\nget a\nexec\nnosuch\nquit\nping\n",
+    );
+    let want = "OK\n\"x y\"\nInvalid argument(s)\nPONG\nPONG\nOK\nOK\nQUEUED\n1) (nil)\n";
+    assert!(
+        out.starts_with(want)
+            && out[want.len()..].starts_with("(error) ERR unknown command")
+            && !out.ends_with("PONG\n"),
+        "{out}"
+    );
+}
+
+#[test]
+fn bulk_loading_scanning_and_snapshots() {
+    let server = Server::ours();
+    let mut load = Vec::new();
+    for i in 0..100_000 {
+        write!(load, "*3\r\n$3\r\nSET\r\n$9\r\nkey:{i:05}\r\n$1\r\nv\r\n").unwrap();
+    }
+    let out = server.cli(&["--pipe"], &load);
+    assert!(out.contains("errors: 0, replies: 100000"), "{out}");
+    assert_eq!(server.cli(&["dbsize"], b""), "100000\n");
+    let mut keys: Vec<String> = server.cli(&["--scan"], b"").lines().map(str::to_owned).collect();
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), 100_000);
+    assert_eq!(server.cli(&["--scan", "--quoted-pattern", "\"*0000\\x32\""], b""), "key:00002\n");
+    let out = server.cli(&["--bigkeys"], b"");
+    assert!(out.contains("Sampled 100000 keys") && out.contains("100000 strings with 100000 bytes"), "{out}");
+    assert_eq!(server.cli(&["-x", "set", "from-stdin"], b"text"), "OK\n");
+    assert_eq!(server.cli(&["--json", "get", "from-stdin"], b""), "\"text\"\n");
+
+    let file = server.dir.join("fetched.rdb");
+    let path = file.to_str().unwrap();
+    let fetched = server.run(PROGRAM, &["cli"], &["--rdb", path], b"");
+    assert!(
+        fetched.status.success() && String::from_utf8_lossy(&fetched.stderr).contains("Transfer finished with success"),
+        "{fetched:?}"
+    );
+    let check = |expected: bool| {
+        let output = Command::new(PROGRAM).args(["check-rdb", path]).output().unwrap();
+        assert_eq!(output.status.success(), expected, "{}", text(&output));
+        text(&output)
+    };
+    let good = check(true);
+    assert!(good.contains("\\o/ RDB looks OK! \\o/") && good.contains("100001 keys read"), "{good}");
+    let whole = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    let bad = check(false);
+    assert!(bad.contains("--- RDB ERROR DETECTED ---") && bad.contains("While doing: "), "{bad}");
+}
+
+#[test]
+fn refused_connections_say_so() {
+    let output = Command::new(PROGRAM).args(["cli", "-p", "1", "ping"]).output().unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "Could not connect to Redis at 127.0.0.1:1: Connection refused\n"
+    );
+    assert_eq!(output.status.code(), Some(1));
+}
+
+/// The first column of `--csv`, and the header.
+fn csv_rows(output: &Output) -> (String, Vec<String>) {
+    let out = text(output);
+    let mut lines = out.lines();
+    let header = lines.next().unwrap_or("").to_owned();
+    (header, lines.map(|l| l.split("\",\"").next().unwrap().trim_matches('"').to_owned()).collect())
+}
+
+#[test]
+fn benchmark_has_the_rows_and_columns_of_the_stock_one() {
+    let Some(stock) = Server::stock() else { return };
+    let ours = Server::ours();
+    let args = ["-n", "1000", "--csv"];
+    let by_stock_on_stock = csv_rows(&stock.run("redis-benchmark", &[], &args, b""));
+    let by_ours_on_stock = csv_rows(&stock.run(PROGRAM, &["benchmark"], &args, b""));
+    let by_stock_on_ours = csv_rows(&ours.run("redis-benchmark", &[], &args, b""));
+    let by_ours_on_ours = csv_rows(&ours.run(PROGRAM, &["benchmark"], &args, b""));
+    assert_eq!(by_stock_on_stock.1.len(), 20);
+    assert_eq!(by_ours_on_stock, by_stock_on_stock);
+    assert_eq!(by_stock_on_ours, by_stock_on_stock);
+    assert_eq!(by_ours_on_ours, by_stock_on_stock);
+}
+
+#[test]
+fn benchmark_sends_exactly_what_was_asked_for() {
+    let server = Server::ours();
+    for args in
+        [&["-n", "1003", "-P", "16"][..], &["-n", "1003", "--threads", "2"], &["-n", "103", "-c", "5", "-k", "0"]]
+    {
+        server.cli(&["del", "n"], b"");
+        let output = server.run(PROGRAM, &["benchmark"], &[args, &["-q", "incr", "n"]].concat(), b"");
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(server.cli(&["get", "n"], b""), format!("{}\n", args[1]), "{args:?}");
+    }
+    server.run(PROGRAM, &["benchmark"], &["-r", "50", "-t", "set", "-n", "2000", "-q"], b"");
+    assert_eq!(server.cli(&["dbsize"], b""), "51\n");
+    let wrong = server.run(PROGRAM, &["benchmark"], &["-n", "10", "set", "a"], b"");
+    assert!(
+        !wrong.status.success()
+            && String::from_utf8_lossy(&wrong.stderr).contains("Error from server: ERR wrong number"),
+        "{wrong:?}"
+    );
+}
