@@ -4,6 +4,9 @@
 //! independent of all others. Peers that are not installed make their tests print `skipped: …`
 //! and pass, or fail where the environment has `REQUIRE_PEERS=1`.
 
+mod admin;
+mod clients;
+mod maxmemory;
 mod protocol;
 mod scenarios_a;
 mod scenarios_cd;
