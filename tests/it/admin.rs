@@ -22,9 +22,15 @@ fn clients_are_listed_and_killed() {
     a.ok(&["CLIENT", "SETINFO", "lib-ver", "1.2"]);
     a.ok(&["SELECT", "3"]);
     let info = a.text(&["CLIENT", "INFO"]);
-    for (name, value) in
-        [("name", "one"), ("db", "3"), ("flags", "N"), ("cmd", "client|info"), ("lib-name", "mine"), ("lib-ver", "1.2"), ("resp", "2")]
-    {
+    for (name, value) in [
+        ("name", "one"),
+        ("db", "3"),
+        ("flags", "N"),
+        ("cmd", "client|info"),
+        ("lib-name", "mine"),
+        ("lib-ver", "1.2"),
+        ("resp", "2"),
+    ] {
         assert_eq!(field(&info, name), value, "{info}");
     }
     let Value::Int(id) = a.call(&["CLIENT", "ID"]) else { panic!("CLIENT ID") };
@@ -62,7 +68,11 @@ fn clients_are_paused_unblocked_and_silenced() {
     assert!(started.elapsed() >= Duration::from_millis(100));
     // Blocked clients.
     let Value::Int(id) = a.call(&["CLIENT", "ID"]) else { panic!("CLIENT ID") };
-    for (how, reply) in [(None, Value::Null), (Some("TIMEOUT"), Value::Null), (Some("ERROR"), Value::Error(b"UNBLOCKED client unblocked via CLIENT UNBLOCK".to_vec()))] {
+    for (how, reply) in [
+        (None, Value::Null),
+        (Some("TIMEOUT"), Value::Null),
+        (Some("ERROR"), Value::Error(b"UNBLOCKED client unblocked via CLIENT UNBLOCK".to_vec())),
+    ] {
         a.send(&["BLPOP", "list", "0"]);
         wait_until(PATIENCE, || server.info("blocked_clients") == "1");
         let id = id.to_string();
@@ -113,9 +123,16 @@ fn sections_of_info() {
     let server = ours(&[]);
     fill(&server, 500, 70);
     for (section, field) in [
-        ("server", "redis_version"), ("clients", "connected_clients"), ("memory", "used_memory"),
-        ("persistence", "rdb_last_save_time"), ("stats", "total_commands_processed"), ("replication", "role"),
-        ("cpu", "used_cpu_user"), ("commandstats", "cmdstat_set"), ("errorstats", ""), ("cluster", "cluster_enabled"),
+        ("server", "redis_version"),
+        ("clients", "connected_clients"),
+        ("memory", "used_memory"),
+        ("persistence", "rdb_last_save_time"),
+        ("stats", "total_commands_processed"),
+        ("replication", "role"),
+        ("cpu", "used_cpu_user"),
+        ("commandstats", "cmdstat_set"),
+        ("errorstats", ""),
+        ("cluster", "cluster_enabled"),
         ("keyspace", "db0"),
     ] {
         let text = server.text(&["INFO", section]);

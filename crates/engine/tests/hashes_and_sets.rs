@@ -125,7 +125,7 @@ fn popping_many_is_replayed_as_removals() {
     assert_eq!(popped, format!("{members:?}"));
     assert_eq!(s.take_dirty(), 3 + 1 + 2);
     s.check(&[("SCARD s", "1"), ("SPOP other 5", r#"["x"]"#)]);
-    assert_eq!(s.effects(), ["DEL other"]);
+    assert_eq!(s.effects(), ["UNLINK other"]);
 
     // A large pop is split, and is one atomic step.
     let members: Vec<String> = (0..5000).map(|i| format!("m{i}")).collect();

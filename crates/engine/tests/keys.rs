@@ -140,7 +140,7 @@ fn events_effects_and_counts() {
     let expiry = format!("PEXPIREAT a {}", START_MS + 10_000);
     assert_eq!(
         server.effects(),
-        [&expiry, "PEXPIREAT a 1800000000000", "DEL a", "RENAME b c", "COPY c d DB 1", "MOVE c 2", "FLUSHDB"]
+        [&expiry, "PEXPIREAT a 1800000000000", "UNLINK a", "RENAME b c", "COPY c d DB 1", "MOVE c 2", "FLUSHDB"]
     );
     assert_eq!(
         server.events(),
