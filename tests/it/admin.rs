@@ -22,9 +22,15 @@ fn clients_are_listed_and_killed() {
     a.ok(&["CLIENT", "SETINFO", "lib-ver", "1.2"]);
     a.ok(&["SELECT", "3"]);
     let info = a.text(&["CLIENT", "INFO"]);
-    for (name, value) in
-        [("name", "one"), ("db", "3"), ("flags", "N"), ("cmd", "client|info"), ("lib-name", "mine"), ("lib-ver", "1.2"), ("resp", "2")]
-    {
+    for (name, value) in [
+        ("name", "one"),
+        ("db", "3"),
+        ("flags", "N"),
+        ("cmd", "client|info"),
+        ("lib-name", "mine"),
+        ("lib-ver", "1.2"),
+        ("resp", "2"),
+    ] {
         assert_eq!(field(&info, name), value, "{info}");
     }
     let Value::Int(id) = a.call(&["CLIENT", "ID"]) else { panic!("CLIENT ID") };
@@ -62,7 +68,11 @@ fn clients_are_paused_unblocked_and_silenced() {
     assert!(started.elapsed() >= Duration::from_millis(100));
     // Blocked clients.
     let Value::Int(id) = a.call(&["CLIENT", "ID"]) else { panic!("CLIENT ID") };
-    for (how, reply) in [(None, Value::Null), (Some("TIMEOUT"), Value::Null), (Some("ERROR"), Value::Error(b"UNBLOCKED client unblocked via CLIENT UNBLOCK".to_vec()))] {
+    for (how, reply) in [
+        (None, Value::Null),
+        (Some("TIMEOUT"), Value::Null),
+        (Some("ERROR"), Value::Error(b"UNBLOCKED client unblocked via CLIENT UNBLOCK".to_vec())),
+    ] {
         a.send(&["BLPOP", "list", "0"]);
         wait_until(PATIENCE, || server.info("blocked_clients") == "1");
         let id = id.to_string();
@@ -97,7 +107,7 @@ fn settings() {
     assert!(server.text(&["CONFIG", "SET", "databases", "1"]).contains("can't set immutable config"));
     server.ok(&["CONFIG", "REWRITE"]);
     let written = std::fs::read_to_string(&file).unwrap();
-    assert!(written.starts_with("# a comment\nmaxmemory 20mb\n") && written.contains("\nhz 50\n"), "{written}");
+    assert!(written.starts_with("# a comment\nmaxmemory 20971520\n") && written.contains("\nhz 50\n"), "{written}");
     server.shutdown(&[]);
     server.restart();
     assert_eq!(texts(&server.call(&["CONFIG", "GET", "hz"])), ["hz", "50"]);
@@ -113,9 +123,16 @@ fn sections_of_info() {
     let server = ours(&[]);
     fill(&server, 500, 70);
     for (section, field) in [
-        ("server", "redis_version"), ("clients", "connected_clients"), ("memory", "used_memory"),
-        ("persistence", "rdb_last_save_time"), ("stats", "total_commands_processed"), ("replication", "role"),
-        ("cpu", "used_cpu_user"), ("commandstats", "cmdstat_set"), ("errorstats", ""), ("cluster", "cluster_enabled"),
+        ("server", "redis_version"),
+        ("clients", "connected_clients"),
+        ("memory", "used_memory"),
+        ("persistence", "rdb_last_save_time"),
+        ("stats", "total_commands_processed"),
+        ("replication", "role"),
+        ("cpu", "used_cpu_user"),
+        ("commandstats", "cmdstat_set"),
+        ("errorstats", ""),
+        ("cluster", "cluster_enabled"),
         ("keyspace", "db0"),
     ] {
         let text = server.text(&["INFO", section]);
@@ -129,7 +146,8 @@ fn sections_of_info() {
 
 #[test]
 fn looking_into_a_running_server() {
-    let server = ours(&["--slowlog-log-slower-than", "0", "--latency-monitor-threshold", "1"]);
+    let server =
+        ours(&["--slowlog-log-slower-than", "0", "--latency-monitor-threshold", "1", "--enable-debug-command", "yes"]);
     let mut c = server.client();
     // MONITOR.
     let mut monitor = server.client();
@@ -190,7 +208,7 @@ fn waiting_for_replicas() {
 
 #[test]
 fn debugging() {
-    let server = ours(&[]);
+    let server = ours(&["--enable-debug-command", "yes"]);
     assert_eq!(server.text(&["DEBUG", "DIGEST"]), "0".repeat(40));
     for i in 0..300 {
         server.ok(&["SET", &format!("k{i}"), "v", "EX", "1000"]);
@@ -199,7 +217,7 @@ fn debugging() {
     let digest = server.text(&["DEBUG", "DIGEST"]);
     server.ok(&["DEBUG", "RELOAD"]);
     assert_eq!(server.text(&["DEBUG", "DIGEST"]), digest);
-    let replica = ours(&[]);
+    let replica = ours(&["--enable-debug-command", "local"]);
     replica.follow(&server);
     replica.wait_for_offset_of(&server);
     assert_eq!(replica.text(&["DEBUG", "DIGEST"]), digest);
@@ -208,7 +226,7 @@ fn debugging() {
     let started = Instant::now();
     server.ok(&["DEBUG", "SLEEP", "0.1"]);
     assert!(started.elapsed() >= Duration::from_millis(100));
-    let closed = ours(&["--enable-debug-command", "no"]);
+    let closed = ours(&[]);
     assert!(closed.text(&["DEBUG", "SLEEP", "0"]).starts_with("ERR DEBUG command not allowed."));
 }
 
