@@ -299,11 +299,11 @@ fn watch_screen(options: &Options, nodes: &mut [Node], stop: &AtomicBool) -> Res
         let next = Instant::now() + PERIOD;
         let mut leave = false;
         while let Some(left) = next.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-            if event::poll(left.min(Duration::from_millis(100))).unwrap_or(false) {
-                if let Ok(Event::Key(key)) = event::read() {
-                    let ctrl_c = key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
-                    leave |= ctrl_c || key.code == KeyCode::Char('q') || key.code == KeyCode::Esc;
-                }
+            if event::poll(left.min(Duration::from_millis(100))).unwrap_or(false)
+                && let Ok(Event::Key(key)) = event::read()
+            {
+                let ctrl_c = key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
+                leave |= ctrl_c || key.code == KeyCode::Char('q') || key.code == KeyCode::Esc;
             }
             if leave || stop.load(Ordering::Relaxed) {
                 break;

@@ -55,6 +55,7 @@ Instead of a command
   --bigkeys, --memkeys, --memkeys-samples N, --hotkeys
   --pipe                  send the standard input as it is (--pipe-timeout S)
   --rdb FILE              fetch a snapshot (- for the standard output)
+  --replica               print the commands that a replica gets
   --verbose, --help, --version
 ";
 
@@ -128,6 +129,7 @@ fn run(options: Options) -> Result<bool, String> {
         Mode::HotKeys => scan::hot_keys(&mut session),
         Mode::Pipe => modes::pipe(&mut session),
         Mode::Rdb(file) => modes::rdb(&mut session, &file),
+        Mode::Replica => modes::replica(&mut session),
         Mode::Commands | Mode::Intrinsic(_) => Ok(()),
     }
     .map(|()| true)
@@ -137,7 +139,14 @@ fn one_shot(options: Options) -> Result<bool, String> {
     let mut words = Vec::new();
     for word in &options.command {
         let word = if options.quoted_input {
-            options::unquoted(word).map_err(|stop| if let Stop::Error(text) = stop { text } else { String::new() })?
+            match options::unquoted(word) {
+                Ok(word) => word,
+                Err(_) => {
+                    // On the standard output, as scripts expect it from the stock client.
+                    println!("Invalid quoted string");
+                    return Ok(false);
+                }
+            }
         } else {
             word.clone().into_bytes()
         };

@@ -109,8 +109,42 @@ pub fn rdb(session: &mut Session, path: &str) -> Result<(), String> {
             eprintln!("REPLCONF {} error: {}", String::from_utf8_lossy(words[1]), String::from_utf8_lossy(&text));
         }
     }
-    let fail = |e: io::Error| format!("Error: {}", reason(&e));
     let connection = session.connection.as_mut().ok_or("Error: not connected")?;
+    let (mark, length) = begin_sync(connection)?;
+    match &mark {
+        Some(mark) => eprintln!(
+            "SYNC sent to master, writing bytes of bulk transfer until EOF marker '{}' to '{path}'",
+            String::from_utf8_lossy(mark)
+        ),
+        None => eprintln!("SYNC sent to master, writing {length} bytes to '{path}'"),
+    }
+    let mut file: Box<dyn Write> = match path {
+        "-" => Box::new(io::stdout()),
+        path => Box::new(File::create(path).map_err(|e| format!("Error opening '{path}': {e}"))?),
+    };
+    copy_snapshot(connection, mark.as_deref(), length, &mut file)?;
+    file.flush().map_err(|e| format!("Error writing data to disk: {e}"))?;
+    eprintln!("Transfer finished with success.");
+    Ok(())
+}
+
+/// `--replica`: asks for the replication stream like a replica, passes over the snapshot, and prints the commands.
+pub fn replica(session: &mut Session) -> Result<(), String> {
+    session.call(&[b"REPLCONF", b"capa", b"eof"])?;
+    let connection = session.connection.as_mut().ok_or("Error: not connected")?;
+    let (mark, length) = begin_sync(connection)?;
+    eprintln!("SYNC with master, discarding the snapshot...");
+    copy_snapshot(connection, mark.as_deref(), length, &mut io::sink())?;
+    eprintln!("SYNC done. Logging commands from master.");
+    session.options.style = Style::Csv;
+    loop {
+        session.print_next(false)?;
+    }
+}
+
+/// Sends SYNC; the mark at the snapshot's end, if it has one, and else its length in bytes.
+fn begin_sync(connection: &mut Connection) -> Result<(Option<Vec<u8>>, u64), String> {
+    let fail = |e: io::Error| format!("Error: {}", reason(&e));
     connection.write_all(b"SYNC\r\n").map_err(fail)?;
     let header = loop {
         let line = connection.line().map_err(fail)?;
@@ -131,21 +165,7 @@ pub fn rdb(session: &mut Session, path: &str) -> Result<(), String> {
     } else {
         0
     };
-    match &mark {
-        Some(mark) => eprintln!(
-            "SYNC sent to master, writing bytes of bulk transfer until EOF marker '{}' to '{path}'",
-            String::from_utf8_lossy(mark)
-        ),
-        None => eprintln!("SYNC sent to master, writing {length} bytes to '{path}'"),
-    }
-    let mut file: Box<dyn Write> = match path {
-        "-" => Box::new(io::stdout()),
-        path => Box::new(File::create(path).map_err(|e| format!("Error opening '{path}': {e}"))?),
-    };
-    copy_snapshot(connection, mark.as_deref(), length, &mut file)?;
-    file.flush().map_err(|e| format!("Error writing data to disk: {e}"))?;
-    eprintln!("Transfer finished with success.");
-    Ok(())
+    Ok((mark, length))
 }
 
 /// Copies the snapshot: `length` bytes, or up to the mark.

@@ -29,6 +29,8 @@ pub enum Mode {
     HotKeys,
     /// `--pipe`
     Pipe,
+    /// `--replica`
+    Replica,
     /// `--rdb` file
     Rdb(String),
 }
@@ -191,6 +193,7 @@ pub fn parse(args: &[String], terminal: bool) -> Result<Options, Stop> {
             "--count" => o.count = Some(number(value()?)?),
             "--pipe" => o.mode = Mode::Pipe,
             "--pipe-timeout" => o.pipe_timeout = Duration::from_secs(number(value()?)?),
+            "--replica" | "--slave" => o.mode = Mode::Replica,
             "--rdb" => o.mode = Mode::Rdb(value()?),
             "--help" => return Err(Stop::Help),
             "-v" | "--version" => return Err(Stop::Version),

@@ -213,12 +213,12 @@ pub fn run(session: &mut Session) {
         if words.is_empty() {
             continue;
         }
-        if let Input::Terminal(editor) = &mut input {
-            if !is_secret(&words) {
-                let _ = editor.add_history_entry(String::from_utf8_lossy(&line).as_ref());
-                if let Some(path) = &history {
-                    let _ = editor.save_history(path);
-                }
+        if let Input::Terminal(editor) = &mut input
+            && !is_secret(&words)
+        {
+            let _ = editor.add_history_entry(String::from_utf8_lossy(&line).as_ref());
+            if let Some(path) = &history {
+                let _ = editor.save_history(path);
             }
         }
         let mut times = 1;

@@ -405,11 +405,11 @@ impl Server {
 
     /// Puts a connection on the list of those to be flushed.
     pub fn touch(&mut self, id: ConnId) {
-        if let Some(conn) = self.conns.get_mut(id) {
-            if !conn.touched {
-                conn.touched = true;
-                self.touched.push(id);
-            }
+        if let Some(conn) = self.conns.get_mut(id)
+            && !conn.touched
+        {
+            conn.touched = true;
+            self.touched.push(id);
         }
     }
 

@@ -306,10 +306,10 @@ impl Server {
             password: config.primaryauth.get().to_owned(),
             version: super::REDIS_VERSION.to_owned(),
         };
-        if let Some(fd) = self.net.fd(id) {
-            if let Err(error) = net::set_nodelay(fd, !config.repl_disable_tcp_nodelay) {
-                log!(Verbose, "Can't set TCP_NODELAY on the link to the primary: {error}");
-            }
+        if let Some(fd) = self.net.fd(id)
+            && let Err(error) = net::set_nodelay(fd, !config.repl_disable_tcp_nodelay)
+        {
+            log!(Verbose, "Can't set TCP_NODELAY on the link to the primary: {error}");
         }
         let have = self.outside.link.has_history.then(|| (self.outside.history.id, self.outside.log.end() + 1));
         match have {
@@ -334,10 +334,10 @@ impl Server {
     pub fn link_received(&mut self, id: ConnId, slot: DataSlot) {
         let bytes = self.net.data(slot).to_vec();
         self.outside.link.heard_ms = self.engine.store.now_ms;
-        if let LinkState::Handshake(conn, _, input) = &mut self.outside.link.state {
-            if *conn == id {
-                input.extend_from_slice(&bytes);
-            }
+        if let LinkState::Handshake(conn, _, input) = &mut self.outside.link.state
+            && *conn == id
+        {
+            input.extend_from_slice(&bytes);
         }
         self.link_lines(id);
     }

@@ -381,7 +381,7 @@ impl Server {
         let now_ms = self.engine.store.now_ms;
         let following = self.outside.link.is_following();
         let period = self.engine.config.repl_ping_replica_period.get();
-        if !following && !self.outside.replicas.table.is_empty() && self.seconds % period as u64 == 0 {
+        if !following && !self.outside.replicas.table.is_empty() && self.seconds.is_multiple_of(period as u64) {
             self.engine.stream.append_raw(b"*1\r\n$4\r\nPING\r\n");
             self.outside.take_effects(&mut self.engine);
         }
@@ -422,11 +422,11 @@ impl Server {
                 if let Some(client) = self.engine.clients.get_mut(*key).filter(|c| c.out.buf.is_empty()) {
                     client.out.raw(b"\n");
                 }
-                if let Some(id) = self.conns.of_client(*key) {
-                    if let Some(conn) = self.conns.get_mut(id).filter(|c| !c.touched) {
-                        conn.touched = true;
-                        self.touched.push(id);
-                    }
+                if let Some(id) = self.conns.of_client(*key)
+                    && let Some(conn) = self.conns.get_mut(id).filter(|c| !c.touched)
+                {
+                    conn.touched = true;
+                    self.touched.push(id);
                 }
             }
         }

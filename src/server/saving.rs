@@ -259,20 +259,20 @@ impl Server {
             }
         };
         self.outside.loading_since_ms = None;
-        if let Some(Position { id, offset, db }) = loaded.replication.clone() {
-            if let Some(id) = repl::ReplicationId::parse(id.as_bytes()) {
-                // The file says whose data it is and how far it goes, so that we, or those who
-                // followed us, can go on from there.
-                self.outside.history = repl::History::new(id);
-                self.outside.log.restart(offset);
-                self.engine.stream.end_offset = offset;
-                self.outside.link.has_history = true;
-                self.outside.link.db = db;
-                if !self.outside.link.is_following() {
-                    self.outside.history.shift(super::outside::new_replication_id(), offset);
-                    self.outside.replicas.backlog = true;
-                    self.engine.stream.enabled = true;
-                }
+        if let Some(Position { id, offset, db }) = loaded.replication.clone()
+            && let Some(id) = repl::ReplicationId::parse(id.as_bytes())
+        {
+            // The file says whose data it is and how far it goes, so that we, or those who
+            // followed us, can go on from there.
+            self.outside.history = repl::History::new(id);
+            self.outside.log.restart(offset);
+            self.engine.stream.end_offset = offset;
+            self.outside.link.has_history = true;
+            self.outside.link.db = db;
+            if !self.outside.link.is_following() {
+                self.outside.history.shift(super::outside::new_replication_id(), offset);
+                self.outside.replicas.backlog = true;
+                self.engine.stream.enabled = true;
             }
         }
         self.take_over(loaded);

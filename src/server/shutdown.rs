@@ -96,10 +96,10 @@ impl Server {
         self.outside.shutdown = None;
         self.engine.pause.end();
         self.end_pause();
-        if let Some((key, id)) = shutdown.client {
-            if self.engine.clients.get(key).is_some_and(|c| c.id == id) {
-                self.engine.output_of(key).error(b"ERR Errors trying to SHUTDOWN. Check logs.");
-            }
+        if let Some((key, id)) = shutdown.client
+            && self.engine.clients.get(key).is_some_and(|c| c.id == id)
+        {
+            self.engine.output_of(key).error(b"ERR Errors trying to SHUTDOWN. Check logs.");
         }
     }
 

@@ -76,14 +76,14 @@ pub fn main(args: &[String]) -> ExitCode {
 fn read_settings(args: &[String]) -> Result<Config, String> {
     let mut config = Config::default();
     let mut args = args;
-    if let Some(path) = args.first().filter(|a| !a.starts_with('-') || *a == "-") {
-        if path != "-" {
-            args = &args[1..];
-            let text = fs::read(path).map_err(|e| format!("Fatal error, can't open config file '{path}': {e}"))?;
-            config.load(&text, &mut include).map_err(|e| e.to_string())?;
-            let absolute = fs::canonicalize(path).map_or_else(|_| path.clone(), |p| p.display().to_string());
-            config.file = Some(absolute);
-        }
+    if let Some(path) = args.first().filter(|a| !a.starts_with('-') || *a == "-")
+        && path != "-"
+    {
+        args = &args[1..];
+        let text = fs::read(path).map_err(|e| format!("Fatal error, can't open config file '{path}': {e}"))?;
+        config.load(&text, &mut include).map_err(|e| e.to_string())?;
+        let absolute = fs::canonicalize(path).map_or_else(|_| path.clone(), |p| p.display().to_string());
+        config.file = Some(absolute);
     }
     let mut text = String::new();
     let mut rest = args.iter().peekable();
@@ -130,10 +130,10 @@ fn read_settings(args: &[String]) -> Result<Config, String> {
         }
     }
     config.load(text.as_bytes(), &mut include).map_err(|e| format!("In the command line's options. {e}"))?;
-    if let Some((host, _)) = &config.replicaof.0 {
-        if host.is_empty() {
-            return Err("replicaof needs a host and a port, such as: replicaof 192.0.2.1 6379".into());
-        }
+    if let Some((host, _)) = &config.replicaof.0
+        && host.is_empty()
+    {
+        return Err("replicaof needs a host and a port, such as: replicaof 192.0.2.1 6379".into());
     }
     Ok(config)
 }
@@ -209,10 +209,10 @@ fn start(config: Config) -> Result<Server, String> {
     }
     let pidfile = config.pidfile.get().to_owned();
     let pidfile = if pidfile.is_empty() && config.daemonize { "/var/run/redis.pid".to_owned() } else { pidfile };
-    if !pidfile.is_empty() {
-        if let Err(error) = fs::write(&pidfile, format!("{}\n", std::process::id())) {
-            log!(Warning, "Failed to write PID file {pidfile}: {error}");
-        }
+    if !pidfile.is_empty()
+        && let Err(error) = fs::write(&pidfile, format!("{}\n", std::process::id()))
+    {
+        log!(Warning, "Failed to write PID file {pidfile}: {error}");
     }
     log!(Warning, "oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo");
     log!(

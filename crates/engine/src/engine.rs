@@ -280,10 +280,10 @@ impl Engine {
         if !client.authenticated && !command.flags.has(Flags::NO_AUTH) {
             return self.refuse(Some(command), error::NO_AUTH);
         }
-        if self.gates != Gates::default() || client.flags.any(ClientFlags::SPECIAL) {
-            if let Some(flow) = self.admit(command, args) {
-                return flow;
-            }
+        if (self.gates != Gates::default() || client.flags.any(ClientFlags::SPECIAL))
+            && let Some(flow) = self.admit(command, args)
+        {
+            return flow;
         }
         self.call(host, command, args);
         self.after_command(host)
@@ -468,10 +468,11 @@ impl Engine {
         if store.fx.dirty > 0 {
             self.stats.dirty += store.fx.dirty;
         }
-        if !store.from_primary && self.stream.record(&store.fx, db, request) {
-            if let Some(client) = self.clients.get_mut(self.current) {
-                client.write_offset = self.stream.end_offset;
-            }
+        if !store.from_primary
+            && self.stream.record(&store.fx, db, request)
+            && let Some(client) = self.clients.get_mut(self.current)
+        {
+            client.write_offset = self.stream.end_offset;
         }
         store.fx.clear();
         if !store.touched_watchers.is_empty() || !store.events.is_empty() {
@@ -540,11 +541,11 @@ impl Engine {
 
     /// Asks the server to close a client; it runs no more commands.
     pub fn close(&mut self, key: ClientKey) {
-        if let Some(client) = self.clients.get_mut(key) {
-            if !client.flags.any(ClientFlags::CLOSING) {
-                client.flags.set(ClientFlags::CLOSING, true);
-                self.orders.push(Order::Close(key));
-            }
+        if let Some(client) = self.clients.get_mut(key)
+            && !client.flags.any(ClientFlags::CLOSING)
+        {
+            client.flags.set(ClientFlags::CLOSING, true);
+            self.orders.push(Order::Close(key));
         }
     }
 

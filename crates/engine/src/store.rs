@@ -281,28 +281,28 @@ impl Store {
         let mut this = self;
         let hash = this.hash(key);
         polonius!(|this| -> Option<&'polonius Entry> {
-            if let Some(entry) = this.keyspace.db(this.db).get_hashed(hash, key) {
-                if !this.is_expired(entry) {
-                    this.stats.hits += 1;
-                    let next = if this.no_touch {
-                        entry.access()
-                    } else {
-                        match this.access {
-                            Access::Clock => this.clock,
-                            Access::Frequency => next_frequency(
-                                entry.access(),
-                                this.now_ms,
-                                this.lfu_log_factor,
-                                this.lfu_decay_minutes,
-                                &mut this.rng,
-                            ),
-                        }
-                    };
-                    if entry.access() != next {
-                        entry.set_access(next);
+            if let Some(entry) = this.keyspace.db(this.db).get_hashed(hash, key)
+                && !this.is_expired(entry)
+            {
+                this.stats.hits += 1;
+                let next = if this.no_touch {
+                    entry.access()
+                } else {
+                    match this.access {
+                        Access::Clock => this.clock,
+                        Access::Frequency => next_frequency(
+                            entry.access(),
+                            this.now_ms,
+                            this.lfu_log_factor,
+                            this.lfu_decay_minutes,
+                            &mut this.rng,
+                        ),
                     }
-                    polonius_return!(Some(entry));
+                };
+                if entry.access() != next {
+                    entry.set_access(next);
                 }
+                polonius_return!(Some(entry));
             }
         });
         this.missed(key);

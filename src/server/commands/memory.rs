@@ -86,7 +86,7 @@ pub fn stats(o: &mut Outside, e: &mut Engine) -> Result {
         .keyspace
         .iter()
         .enumerate()
-        .filter(|(_, db)| db.len() > 0)
+        .filter(|(_, db)| !db.is_empty())
         .map(|(i, db)| (i, db.trie().memory_usage()))
         .collect();
     e.out.map(whole.len() + fractions.len() + databases.len());

@@ -69,10 +69,10 @@ fn exec(e: &mut Engine, host: &mut dyn Host, _: &Args) -> Result {
     }
     e.in_exec = false;
     e.stream.end_transaction();
-    if let Some(client) = e.clients.get_mut(key) {
-        if client.write_offset > 0 {
-            client.write_offset = e.stream.end_offset;
-        }
+    if let Some(client) = e.clients.get_mut(key)
+        && client.write_offset > 0
+    {
+        client.write_offset = e.stream.end_offset;
     }
     Ok(())
 }
