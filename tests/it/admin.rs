@@ -107,7 +107,7 @@ fn settings() {
     assert!(server.text(&["CONFIG", "SET", "databases", "1"]).contains("can't set immutable config"));
     server.ok(&["CONFIG", "REWRITE"]);
     let written = std::fs::read_to_string(&file).unwrap();
-    assert!(written.starts_with("# a comment\nmaxmemory 20mb\n") && written.contains("\nhz 50\n"), "{written}");
+    assert!(written.starts_with("# a comment\nmaxmemory 20971520\n") && written.contains("\nhz 50\n"), "{written}");
     server.shutdown(&[]);
     server.restart();
     assert_eq!(texts(&server.call(&["CONFIG", "GET", "hz"])), ["hz", "50"]);
@@ -146,7 +146,8 @@ fn sections_of_info() {
 
 #[test]
 fn looking_into_a_running_server() {
-    let server = ours(&["--slowlog-log-slower-than", "0", "--latency-monitor-threshold", "1"]);
+    let server =
+        ours(&["--slowlog-log-slower-than", "0", "--latency-monitor-threshold", "1", "--enable-debug-command", "yes"]);
     let mut c = server.client();
     // MONITOR.
     let mut monitor = server.client();
@@ -207,7 +208,7 @@ fn waiting_for_replicas() {
 
 #[test]
 fn debugging() {
-    let server = ours(&[]);
+    let server = ours(&["--enable-debug-command", "yes"]);
     assert_eq!(server.text(&["DEBUG", "DIGEST"]), "0".repeat(40));
     for i in 0..300 {
         server.ok(&["SET", &format!("k{i}"), "v", "EX", "1000"]);
@@ -216,7 +217,7 @@ fn debugging() {
     let digest = server.text(&["DEBUG", "DIGEST"]);
     server.ok(&["DEBUG", "RELOAD"]);
     assert_eq!(server.text(&["DEBUG", "DIGEST"]), digest);
-    let replica = ours(&[]);
+    let replica = ours(&["--enable-debug-command", "local"]);
     replica.follow(&server);
     replica.wait_for_offset_of(&server);
     assert_eq!(replica.text(&["DEBUG", "DIGEST"]), digest);
@@ -225,7 +226,7 @@ fn debugging() {
     let started = Instant::now();
     server.ok(&["DEBUG", "SLEEP", "0.1"]);
     assert!(started.elapsed() >= Duration::from_millis(100));
-    let closed = ours(&["--enable-debug-command", "no"]);
+    let closed = ours(&[]);
     assert!(closed.text(&["DEBUG", "SLEEP", "0"]).starts_with("ERR DEBUG command not allowed."));
 }
 
