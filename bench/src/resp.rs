@@ -136,11 +136,16 @@ impl Control {
     /// Sends a command of words between spaces and gives the answer's text: a status, a number or a string as
     /// it is, an array as its elements in lines. An error answer is an error.
     pub fn ask(&mut self, words: &str) -> Result<String> {
-        let args: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
+        self.ask_args(&words.split(' ').collect::<Vec<_>>())
+    }
+
+    /// The same with the arguments given one by one.
+    pub fn ask_args(&mut self, args: &[&str]) -> Result<String> {
+        let bytes: Vec<&[u8]> = args.iter().map(|a| a.as_bytes()).collect();
         self.out.clear();
-        command(&mut self.out, &args);
+        command(&mut self.out, &bytes);
         self.stream.get_mut().write_all(&self.out)?;
-        self.answer().with_context(|| words.to_owned())
+        self.answer().with_context(|| args.join(" "))
     }
 
     /// Waits for an answer or a message, as [`Control::ask`] gives it.

@@ -54,16 +54,17 @@ impl Product {
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).current_dir(folder.path());
         let child = command.spawn().with_context(|| format!("starting {}", self.path.display()))?;
         let folder = folder.keep();
-        let list = &mut *RUNNING.lock().expect("no thread panics while it holds the list");
+        let mut list = RUNNING.lock().expect("no thread panics while it holds the list");
         list.get_or_insert_default().insert(child.id(), folder.clone());
-        let server = Server { child, folder, port };
+        // A server that does not come up is dropped below, which takes the lock.
+        drop(list);
+        let mut server = Server { child, folder, port };
         let limit = Instant::now() + Duration::from_secs(20);
         loop {
             match Control::connect(port).and_then(|mut c| c.ask("PING")) {
                 Ok(_) => return Ok(server),
-                Err(e) if Instant::now() > limit => {
-                    let log = fs::read_to_string(server.folder.join("log")).unwrap_or_default();
-                    bail!("{} does not answer: {e:#}\n{log}", self.name)
+                Err(e) if Instant::now() > limit || server.child.try_wait()?.is_some() => {
+                    bail!("{} does not answer: {e:#}\n{}", self.name, server.log())
                 }
                 Err(_) => std::thread::sleep(Duration::from_millis(20)),
             }
@@ -100,6 +101,11 @@ impl Server {
         self.child.id()
     }
 
+    /// What it has written to its log.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+
     /// A connection for single commands.
     pub fn control(&self) -> Result<Control> {
         Control::connect(self.port)
@@ -119,11 +125,11 @@ impl Server {
         rss(self.id())
     }
 
-    /// Resident memory once it has come to rest: unchanged (to a thousandth) for two seconds, or after fifteen.
+    /// Resident memory once it has come to rest: unchanged (to a thousandth) for a second, or after fifteen.
     pub fn rss_at_rest(&self) -> Result<u64> {
         let start = Instant::now();
         let (mut last, mut since) = (self.rss()?, Instant::now());
-        while since.elapsed() < Duration::from_secs(2) && start.elapsed() < Duration::from_secs(15) {
+        while since.elapsed() < Duration::from_secs(1) && start.elapsed() < Duration::from_secs(15) {
             std::thread::sleep(Duration::from_millis(100));
             let now = self.rss()?;
             if now.abs_diff(last) > last / 1000 {

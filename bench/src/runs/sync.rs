@@ -95,7 +95,9 @@ pub fn snapshot(plan: &Plan) -> Result<()> {
     for round in 0..plan.rounds {
         note(&format!("snapshot, round {} of {}", round + 1, plan.rounds));
         for i in plan.order(round) {
-            let server = plan.products[i].start(&["--client-output-buffer-limit", "replica 0 0 0"])?;
+            let server = plan.products[i].start(&[])?;
+            // At full speed a replica would otherwise be cut before it has read the snapshot.
+            server.control()?.ask_args(&["CONFIG", "SET", "client-output-buffer-limit", "slave 0 0 0"])?;
             fill_keys(&server, keys)?;
             server.rss_at_rest()?;
             let load = || Load {
