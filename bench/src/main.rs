@@ -81,6 +81,8 @@ fn plan(common: Common) -> Result<Plan> {
     Ok(Plan { products, rounds: usize::from(common.rounds), quick: common.quick, csv: common.csv })
 }
 
+type Measurement = fn(&Plan) -> Result<()>;
+
 fn measure(run: Run) -> Result<()> {
     match run {
         Run::Throughput { common, only } => runs::throughput::run(&plan(common)?, &only),
@@ -92,7 +94,7 @@ fn measure(run: Run) -> Result<()> {
         Run::Connections(common) => runs::connections::run(&plan(common)?),
         Run::All(common) => {
             let plan = plan(common)?;
-            let all: [(&str, fn(&Plan) -> Result<()>); 7] = [
+            let all: [(&str, Measurement); 7] = [
                 ("throughput", |plan| runs::throughput::run(plan, &[])),
                 ("latency", runs::latency::run),
                 ("replicas", runs::replicas::run),

@@ -3,11 +3,12 @@
 /// Values of one figure, one of each round.
 pub type Rounds = Vec<f64>;
 
-/// The middle value; of an even number of values the lower of the two in the middle. NaN if there is none.
+/// The middle value, or the mean of the two in the middle. NaN if there is none.
 pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
+    let n = sorted.len();
+    if n == 0 { f64::NAN } else { (sorted[(n - 1) / 2] + sorted[n / 2]) / 2.0 }
 }
 
 /// How far the rounds lie apart, as a share of the median.
@@ -70,7 +71,7 @@ mod tests {
     #[test]
     fn figures_of_rounds() {
         assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(&[4.0, 1.0]), 1.0);
+        assert_eq!(median(&[4.0, 1.0]), 2.5);
         assert!(median(&[]).is_nan());
         assert_eq!(spread(&[1.0, 2.0, 3.0]), 1.0);
         assert_eq!(ratio(&[2.0, 9.0, 8.0], &[1.0, 3.0, 4.0]), 2.0);

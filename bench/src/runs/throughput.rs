@@ -44,7 +44,7 @@ fn cases() -> Vec<Case> {
         ),
         case("ZPOPMIN", "ZPOPMIN zset:##########", &[Random(1000)], 2),
         case("MSET (10 keys)", &format!("MSET {}", ten.join(" ")), &[Random(KEYS); 10], 5),
-        case("LRANGE_100", "LRANGE range:########## 0 99", &[Random(1000)], 20),
+        case("LRANGE_100", "LRANGE range:########## 0 99", &[Random(1000)], 8),
     ]
 }
 
