@@ -54,7 +54,7 @@ fn clients_are_paused_unblocked_and_silenced() {
     let (mut a, mut b) = (server.client(), server.client());
     b.ok(&["CLIENT", "PAUSE", "60000", "WRITE"]);
     a.send(&["SET", "k", "v"]);
-    wait_until(PATIENCE, || server.info("blocked_clients") != "" && server.call(&["GET", "k"]) == Value::Null);
+    wait_until(PATIENCE, || !server.info("blocked_clients").is_empty() && server.call(&["GET", "k"]) == Value::Null);
     a.set_limit(Duration::from_millis(100));
     assert!(a.try_reply().is_err(), "the write waits");
     a.set_limit(PATIENCE);
