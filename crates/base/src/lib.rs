@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+pub mod fuzz;
 pub mod glob;
 pub mod intset;
 pub mod listpack;

@@ -11,6 +11,7 @@
 extern crate alloc;
 
 mod client;
+pub mod fuzz;
 mod inline;
 mod reply;
 mod request;

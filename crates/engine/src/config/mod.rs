@@ -100,3 +100,42 @@ pub struct Config {
     /// Options that a file or the command line has set, by name.
     pub given: std::collections::BTreeSet<&'static str>,
 }
+
+/// The entry of the fuzz target `config`: any bytes as a configuration file. What is taken over can be written and read back.
+pub fn fuzz_config(data: &[u8]) {
+    let mut config = Config::default();
+    if config.load(data, &mut |_| Err("no files here".into())).is_ok() {
+        let written = rewrite("", &config);
+        let mut again = Config::default();
+        let read = again.load(written.as_bytes(), &mut |_| Err("no files here".into()));
+        assert!(read.is_ok(), "what was written must be readable: {read:?}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_corpus_runs() {
+        for seed in [
+            &b"port 7000\nsave 1 2\nsave\nbind 127.0.0.1 -::1\n"[..],
+            b"requirepass \"a \\x00 b\"\nlogfile ''\n",
+            b"client-output-buffer-limit replica 1mb 2 3\nmaxmemory 10gb\n",
+            b"include x\n",
+            b"rename-command a \"\"\nnotify-keyspace-events KEA\n",
+            b"replicaof no one\nmaxmemory-clients 5%\n",
+            b"\"unbalanced\nport\n",
+        ] {
+            fuzz_config(seed);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn lines_of_options_and_chance_never_panic(option in 0..OPTIONS.len(), value in "[ -~]{0,20}") {
+            fuzz_config(format!("{} {value}\n", OPTIONS[option].name).as_bytes());
+        }
+    }
+}
