@@ -97,7 +97,7 @@ impl Server {
                 log!(Warning, "Polling the sockets failed, the server stops: {error}");
                 return std::process::ExitCode::FAILURE;
             }
-            self.engine.set_time(super::clock::unix_ms());
+            self.engine.set_time_us(super::clock::unix_us());
             self.take_events(&mut events);
             self.begin_loading();
             self.run_batch();

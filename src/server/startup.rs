@@ -228,6 +228,9 @@ fn start(config: Config) -> Result<Server, String> {
             "Warning: no config file specified, using the default config. In order to specify a config file use rekindle server /path/to/rekindle.conf"
         ),
     }
+    for (name, what) in config.not_there_yet() {
+        log!(Warning, "WARNING: the option {name} has no effect: {what}.");
+    }
     let wanted = config.maxclients.get() as u64 + 64;
     let granted = net::raise_nofile(wanted);
     if granted < wanted {

@@ -321,3 +321,27 @@ fn replicas_of_nothing_keep_trying() {
     server.ok(&["REPLICAOF", "NO", "ONE"]);
     assert_eq!(server.info("role"), "master");
 }
+
+#[test]
+fn what_is_not_there_yet_is_not_believed_to_be() {
+    let server = ours(&["--appendonly", "yes"]);
+    assert!(server.log().contains("the option appendonly has no effect"), "{}", server.log());
+    let mut client = server.client();
+    let answer = text(&client.call(&["CONFIG", "SET", "appendonly", "yes"]));
+    assert!(answer.contains("there is no append-only file yet"), "{answer}");
+    client.ok(&["CONFIG", "SET", "appendonly", "no"]);
+}
+
+#[test]
+fn time_never_goes_back() {
+    let server = ours(&[]);
+    let mut client = server.client();
+    let mut last = 0;
+    for _ in 0..200 {
+        let Value::Array(parts) = client.call(&["TIME"]) else { panic!("TIME answers two numbers") };
+        let parts: Vec<i64> = parts.iter().map(|part| text(part).parse().unwrap()).collect();
+        let now = parts[0] * 1_000_000 + parts[1];
+        assert!(now >= last, "{now} after {last}");
+        last = now;
+    }
+}

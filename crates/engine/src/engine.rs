@@ -143,6 +143,8 @@ pub struct Engine {
     pub monotonic_ns: fn() -> u64,
     /// When the running command began, on that clock.
     pub tick_ns: u64,
+    /// The time that was last set, Unix microseconds.
+    time_set_us: i64,
     /// When the time was last set, on that clock.
     pub time_set_ns: u64,
     /// Commands run inside EXEC: they may not block.
@@ -181,6 +183,7 @@ impl Engine {
             rng: Rng::new(seed),
             monotonic_ns,
             tick_ns: monotonic_ns(),
+            time_set_us: 0,
             time_set_ns: monotonic_ns(),
             in_exec: false,
             evict_pool: crate::eviction::Pool::default(),
@@ -210,9 +213,20 @@ impl Engine {
 
     /// Sets the time of the following commands: Unix milliseconds.
     pub fn set_time(&mut self, now_ms: i64) {
-        self.store.set_time(now_ms);
+        self.set_time_us(now_ms * 1000);
+    }
+
+    /// Sets the time of the following commands: Unix microseconds.
+    pub fn set_time_us(&mut self, now_us: i64) {
+        self.store.set_time(now_us / 1000);
+        self.time_set_us = now_us;
         self.tick_ns = (self.monotonic_ns)();
         self.time_set_ns = self.tick_ns;
+    }
+
+    /// The time of day now, Unix microseconds: the batch's time and what has passed since it was set.
+    pub fn time_us(&self) -> i64 {
+        self.time_set_us + ((self.monotonic_ns)().saturating_sub(self.time_set_ns) / 1000) as i64
     }
 
     /// Moves the time on by what the last command took, where that was long: a client that has waited
@@ -221,6 +235,7 @@ impl Engine {
         let passed_ms = self.tick_ns.saturating_sub(self.time_set_ns) / 1_000_000;
         if passed_ms > 0 {
             self.time_set_ns += passed_ms * 1_000_000;
+            self.time_set_us += passed_ms as i64 * 1000;
             self.store.set_time(self.store.now_ms + passed_ms as i64);
         }
     }

@@ -79,6 +79,11 @@ pub fn set(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
         option.parse(&mut next, &words).map_err(|reason| refused(name, &reason))?;
     }
     for (option, name) in &chosen {
+        if let Some((_, what)) = next.not_there_yet().into_iter().find(|(wanted, _)| *wanted == option.name) {
+            return Err(refused(name, what));
+        }
+    }
+    for (option, name) in &chosen {
         apply_outside(o, option.name, &mut next).map_err(|reason| refused(name, &reason))?;
     }
     for (option, _) in &chosen {

@@ -30,9 +30,7 @@ pub const COMMANDS: super::Family = &[
 ];
 
 fn time(e: &mut Engine, _: &Args) -> Result {
-    // The engine's clock stands still during a batch; the part below a millisecond comes from
-    // the time that has passed since, so that the answers of one batch do not go backwards.
-    let us = e.store.now_ms * 1000 + (((e.monotonic_ns)() / 1000) % 1000) as i64;
+    let us = e.time_us();
     e.out.array(2);
     e.out.bulk_int(us / 1_000_000);
     e.out.bulk_int(us % 1_000_000);

@@ -101,6 +101,28 @@ pub struct Config {
     pub given: std::collections::BTreeSet<&'static str>,
 }
 
+impl Config {
+    /// What the settings ask for and the server does not do yet, with the option that asks for it: it must not be
+    /// believed to be there.
+    pub fn not_there_yet(&self) -> Vec<(&'static str, &'static str)> {
+        let all = [
+            (
+                self.appendonly,
+                "appendonly",
+                "there is no append-only file yet: data is saved by RDB files and replicas alone",
+            ),
+            (self.cluster_enabled, "cluster-enabled", "there is no cluster mode yet: this server is on its own"),
+            (self.tls_port.get() > 0, "tls-port", "there is no TLS yet: nothing listens on that port"),
+            (
+                !self.aclfile.get().is_empty(),
+                "aclfile",
+                "there are no ACL users yet: only requirepass protects the data",
+            ),
+        ];
+        all.iter().filter(|(asked, ..)| *asked).map(|(_, name, what)| (*name, *what)).collect()
+    }
+}
+
 /// The entry of the fuzz target `config`: any bytes as a configuration file. What is taken over can be written and read back.
 pub fn fuzz_config(data: &[u8]) {
     let mut config = Config::default();
@@ -130,6 +152,15 @@ mod tests {
         ] {
             fuzz_config(seed);
         }
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        let mut config = Config::default();
+        assert!(config.not_there_yet().is_empty());
+        config.load(b"appendonly yes\ntls-port 7000\n", &mut |_| Err(String::new())).unwrap();
+        let names: Vec<&str> = config.not_there_yet().iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["appendonly", "tls-port"]);
     }
 
     proptest! {
