@@ -12,6 +12,7 @@
 //!
 //! Limits: 2^30 integers ([`INTSET_MAX_LEN`]); inserting and removing move the bytes behind, so it is fit for small sets only.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -38,8 +39,24 @@ impl fmt::Display for IntsetError {
 impl core::error::Error for IntsetError {}
 
 /// An owned intset whose bytes are known to be valid.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Intset(Vec<u8>);
+///
+/// The handle is two words; behind the integers that the header counts there may be unused room.
+pub struct Intset(Box<[u8]>);
+
+impl Clone for Intset {
+    /// The copy has no unused room.
+    fn clone(&self) -> Intset {
+        Intset(self.as_bytes().into())
+    }
+}
+
+impl PartialEq for Intset {
+    fn eq(&self, other: &Intset) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Intset {}
 
 impl Default for Intset {
     fn default() -> Self {
@@ -75,7 +92,7 @@ fn read(bytes: &[u8], width: usize, index: usize) -> i64 {
 impl Intset {
     /// An empty intset.
     pub fn new() -> Intset {
-        Intset(alloc::vec![2, 0, 0, 0, 0, 0, 0, 0])
+        Intset(Box::new([2, 0, 0, 0, 0, 0, 0, 0]))
     }
 
     /// Takes over bytes from outside after checking all of them. A set of no integers is valid.
@@ -102,17 +119,17 @@ impl Intset {
                 return fault(HEADER_LEN + index * width, "integers do not ascend");
             }
         }
-        Ok(Intset(bytes))
+        Ok(Intset(bytes.into_boxed_slice()))
     }
 
     /// The intset's bytes, as Redis has them in memory and in RDB.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.0[..HEADER_LEN + self.len() * self.width()]
     }
 
     /// The allocation's size in bytes.
     pub fn capacity(&self) -> usize {
-        self.0.capacity()
+        self.0.len()
     }
 
     fn width(&self) -> usize {
@@ -126,7 +143,7 @@ impl Intset {
 
     /// Whether there is no integer.
     pub fn is_empty(&self) -> bool {
-        self.0.len() == HEADER_LEN
+        self.len() == 0
     }
 
     /// Integer number `index` in ascending order.
@@ -180,12 +197,11 @@ impl Intset {
         };
         let width = self.width();
         let at = HEADER_LEN + index * width;
-        let old_len = self.0.len();
-        if old_len + width > self.0.capacity() {
+        let old_len = self.as_bytes().len();
+        if old_len + width > self.0.len() {
             // Room for an eighth more keeps the moves few and the waste small.
-            self.0.reserve_exact((old_len / 8).next_multiple_of(8).max(8));
+            self.resize(old_len + (old_len / 8).next_multiple_of(8).max(8));
         }
-        self.0.resize(old_len + width, 0);
         self.0.copy_within(at..old_len, at + width);
         self.0[at..at + width].copy_from_slice(&value.to_le_bytes()[..width]);
         self.write_len(self.len() + 1);
@@ -207,8 +223,15 @@ impl Intset {
         if value >= 0 {
             put(value);
         }
-        self.0 = wide;
+        self.0 = wide.into_boxed_slice();
         self.write_len(len + 1);
+    }
+
+    fn resize(&mut self, capacity: usize) {
+        let mut bytes = core::mem::take(&mut self.0).into_vec();
+        bytes.reserve_exact(capacity.saturating_sub(bytes.len()));
+        bytes.resize(capacity, 0);
+        self.0 = bytes.into_boxed_slice();
     }
 
     fn write_len(&mut self, len: usize) {
@@ -227,8 +250,12 @@ impl Intset {
         };
         let width = self.width();
         let at = HEADER_LEN + index * width;
-        self.0.drain(at..at + width);
+        let old_len = self.as_bytes().len();
+        self.0.copy_within(at + width..old_len, at);
         self.write_len(self.len() - 1);
+        if old_len < self.0.len() / 2 {
+            self.resize(old_len);
+        }
         true
     }
 

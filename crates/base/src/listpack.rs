@@ -26,8 +26,10 @@ use core::fmt;
 use crate::num::{I64_TEXT_MAX, format_i64, parse_i64};
 
 mod iter;
+mod room;
 
 pub use iter::Iter;
+use room::Room;
 
 const HEADER_LEN: usize = 6;
 const END: u8 = 0xff;
@@ -157,8 +159,18 @@ impl core::error::Error for ListpackError {}
 pub struct Position(usize);
 
 /// An owned listpack whose bytes are known to be valid.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Listpack(Vec<u8>);
+///
+/// Adding and removing at either end costs no more than the element: see [`room`].
+#[derive(Clone)]
+pub struct Listpack(Room);
+
+impl PartialEq for Listpack {
+    fn eq(&self, other: &Listpack) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Listpack {}
 
 impl Default for Listpack {
     fn default() -> Self {
@@ -374,14 +386,12 @@ pub fn check_listpack(bytes: &[u8]) -> Result<usize, ListpackError> {
 impl Listpack {
     /// An empty listpack.
     pub fn new() -> Listpack {
-        Listpack(alloc::vec![HEADER_LEN as u8 + 1, 0, 0, 0, 0, 0, END])
+        Listpack::with_capacity(0)
     }
 
     /// An empty listpack with room for `bytes` bytes in all.
     pub fn with_capacity(bytes: usize) -> Listpack {
-        let mut room = Vec::with_capacity(bytes.clamp(HEADER_LEN + 1, LISTPACK_MAX_BYTES));
-        room.extend_from_slice(&[HEADER_LEN as u8 + 1, 0, 0, 0, 0, 0, END]);
-        Listpack(room)
+        Listpack(Room::with_capacity(bytes.min(LISTPACK_MAX_BYTES)))
     }
 
     /// Takes over bytes from outside after checking every entry.
@@ -391,20 +401,22 @@ impl Listpack {
     pub fn validate(bytes: impl Into<Vec<u8>>) -> Result<Listpack, ListpackError> {
         let bytes = bytes.into();
         check_listpack(&bytes)?;
-        Ok(Listpack(bytes))
+        Ok(Listpack(Room::from_bytes(bytes)))
     }
 
     /// The listpack's bytes, as Redis has them in memory and in RDB.
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        self.0.bytes()
     }
 
     /// Gives the bytes away.
     pub fn into_bytes(self) -> Vec<u8> {
-        self.0
+        self.0.into_bytes()
     }
 
     /// The size in bytes, header and end mark included.
+    #[inline]
     pub fn byte_len(&self) -> usize {
         self.0.len()
     }
@@ -419,17 +431,23 @@ impl Listpack {
         self.0.shrink_to_fit();
     }
 
+    fn count(&self) -> u16 {
+        let bytes = self.as_bytes();
+        u16::from_le_bytes([bytes[4], bytes[5]])
+    }
+
     /// How many elements there are. From 65535 elements on they have to be counted one by one.
     pub fn len(&self) -> usize {
-        match u16::from_le_bytes([self.0[4], self.0[5]]) {
+        match self.count() {
             COUNT_UNKNOWN => self.iter().count(),
             count => usize::from(count),
         }
     }
 
     /// Whether there is no element.
+    #[inline]
     pub fn is_empty(&self) -> bool {
-        self.0.len() == HEADER_LEN + 1
+        self.byte_len() == HEADER_LEN + 1
     }
 
     /// How many bytes the listpack would grow by if `elem` was added.
@@ -438,11 +456,11 @@ impl Listpack {
     }
 
     fn end(&self) -> usize {
-        self.0.len() - 1
+        self.byte_len() - 1
     }
 
     fn entry_end(&self, at: usize) -> usize {
-        let len = entry_len(&self.0[at..]).expect("the listpack is valid");
+        let len = entry_len(&self.as_bytes()[at..]).expect("the listpack is valid");
         at + len + backlen_size(len)
     }
 
@@ -460,7 +478,7 @@ impl Listpack {
         if at == HEADER_LEN {
             return None;
         }
-        let len = read_backlen(&self.0, at).expect("the listpack is valid");
+        let len = read_backlen(self.as_bytes(), at).expect("the listpack is valid");
         Some(Position(at - len - backlen_size(len)))
     }
 
@@ -478,7 +496,7 @@ impl Listpack {
     /// The element at `position`.
     #[inline]
     pub fn at(&self, position: Position) -> Elem<'_> {
-        decode(&self.0[position.0..]).0
+        decode(&self.as_bytes()[position.0..]).0
     }
 
     /// The position of element number `index`, walking from the nearer end.
@@ -511,10 +529,11 @@ impl Listpack {
     /// With `skip` 1, only fields are compared in a listpack of fields and values.
     pub fn find(&self, text: &[u8], from: Option<Position>, skip: usize) -> Option<Position> {
         let mut at = from?.0;
-        let end = self.end();
+        let bytes = self.as_bytes();
+        let end = bytes.len() - 1;
         let needle = Needle::new(text);
         while at < end {
-            let (elem, len) = decode(&self.0[at..]);
+            let (elem, len) = decode(&bytes[at..]);
             if needle.matches(elem) {
                 return Some(Position(at));
             }
@@ -528,34 +547,22 @@ impl Listpack {
         None
     }
 
-    /// Replaces the bytes `from..to` by `inserted` entries that `write` puts into `size` bytes.
+    /// Replaces the bytes `from..to` by entries that `write` puts into `size` bytes.
     fn splice(&mut self, from: usize, to: usize, size: usize, added: isize, write: impl FnOnce(&mut [u8])) {
-        let count = u16::from_le_bytes([self.0[4], self.0[5]]);
-        let old_len = self.0.len();
-        let new_len = old_len - (to - from) + size;
-        assert!(new_len <= LISTPACK_MAX_BYTES, "callers convert values before they grow to a gigabyte");
-        if size > to - from {
-            if new_len > self.0.capacity() {
-                self.0.reserve_exact(allocation_size(new_len) - old_len);
-            }
-            self.0.resize(new_len, 0);
-            self.0.copy_within(to..old_len, from + size);
-        } else {
-            self.0.copy_within(to..old_len, from + size);
-            self.0.truncate(new_len);
-        }
-        write(&mut self.0[from..from + size]);
-        let total = u32::try_from(new_len).expect("a listpack stays below 1 GiB");
-        self.0[..4].copy_from_slice(&total.to_le_bytes());
+        let grown = self.byte_len() - (to - from) + size;
+        assert!(grown <= LISTPACK_MAX_BYTES, "callers convert values before they grow to a gigabyte");
+        self.0.splice(from, to, size);
+        write(&mut self.0.bytes_mut()[from..from + size]);
         // A count once unknown stays so until it is counted again, as in Redis.
-        let count = if count == COUNT_UNKNOWN {
-            let real = self.iter().count();
-            u16::try_from(real).unwrap_or(COUNT_UNKNOWN)
-        } else {
-            let real = isize::try_from(count).expect("16 bits") + added;
-            u16::try_from(real).unwrap_or(COUNT_UNKNOWN)
+        let count = match self.count() {
+            COUNT_UNKNOWN => u16::try_from(self.iter().count()).unwrap_or(COUNT_UNKNOWN),
+            count => u16::try_from(isize::try_from(count).expect("16 bits") + added).unwrap_or(COUNT_UNKNOWN),
         };
-        self.0[4..6].copy_from_slice(&count.to_le_bytes());
+        self.write_count(count);
+    }
+
+    fn write_count(&mut self, count: u16) {
+        self.0.bytes_mut()[4..6].copy_from_slice(&count.to_le_bytes());
     }
 
     fn insert_at(&mut self, at: usize, elem: Elem<'_>) {
@@ -622,82 +629,60 @@ impl Listpack {
 
     /// Keeps only the elements for which `keep` is true; it is called with each element in order. Returns how many went.
     pub fn retain(&mut self, mut keep: impl FnMut(Elem<'_>) -> bool) -> usize {
+        let bytes = self.0.bytes_mut();
+        let end = bytes.len() - 1;
         let mut out = HEADER_LEN;
         let mut at = HEADER_LEN;
-        let mut kept = 0;
-        let mut removed = 0;
-        while at < self.end() {
-            let (elem, len) = decode(&self.0[at..]);
+        let mut removed = 0usize;
+        while at < end {
+            let (elem, len) = decode(&bytes[at..]);
             let next = at + len + backlen_size(len);
             if keep(elem) {
-                self.0.copy_within(at..next, out);
+                bytes.copy_within(at..next, out);
                 out += next - at;
-                kept += 1;
             } else {
                 removed += 1;
             }
             at = next;
         }
-        self.0.truncate(out);
-        self.0.push(END);
-        self.write_header(kept);
+        self.splice(out, end, 0, -removed.cast_signed(), |_| {});
         removed
     }
 
     /// Moves the elements from number `index` on into a listpack of their own.
     pub fn split_off(&mut self, index: usize) -> Listpack {
-        let len = self.len();
-        let at = match self.seek(index) {
-            Some(position) => position.0,
-            None => return Listpack::new(),
-        };
-        let mut tail = Listpack(Vec::with_capacity(HEADER_LEN + self.0.len() - at));
-        tail.0.extend_from_slice(&[0; HEADER_LEN]);
-        tail.0.extend_from_slice(&self.0[at..]);
-        tail.write_header(len - index);
-        self.0.truncate(at);
-        self.0.push(END);
-        self.write_header(index);
+        let Some(Position(at)) = self.seek(index) else { return Listpack::new() };
+        let moved = self.len() - index;
+        let mut tail = Listpack::new();
+        tail.append_entries(&self.as_bytes()[at..self.end()], moved);
+        self.splice(at, self.end(), 0, -moved.cast_signed(), |_| {});
         tail
     }
 
     /// Adds all elements of `other` at the end.
     pub fn append(&mut self, other: &Listpack) {
-        let count = self.len() + other.len();
-        let size = other.0.len() - HEADER_LEN - 1;
-        assert!(self.0.len() + size <= LISTPACK_MAX_BYTES, "callers convert values before they grow to a gigabyte");
-        self.0.pop();
-        self.0.extend_from_slice(&other.0[HEADER_LEN..]);
-        self.write_header(count);
+        self.append_entries(&other.as_bytes()[HEADER_LEN..other.end()], other.len());
     }
 
-    fn write_header(&mut self, count: usize) {
-        let total = u32::try_from(self.0.len()).expect("a listpack stays below 1 GiB");
-        self.0[..4].copy_from_slice(&total.to_le_bytes());
-        self.0[4..6].copy_from_slice(&u16::try_from(count).unwrap_or(COUNT_UNKNOWN).to_le_bytes());
+    fn append_entries(&mut self, entries: &[u8], count: usize) {
+        let end = self.end();
+        self.splice(end, end, entries.len(), count.cast_signed(), |out| out.copy_from_slice(entries));
     }
 
     /// All elements in order; the iterator also runs backwards.
     pub fn iter(&self) -> Iter<'_> {
-        Iter { bytes: &self.0, front: HEADER_LEN, back: self.end() }
+        Iter { bytes: self.as_bytes(), front: HEADER_LEN, back: self.end() }
     }
 
     /// The elements from `position` on, in order; run backwards, it starts at the end.
     pub fn iter_from(&self, position: Position) -> Iter<'_> {
-        Iter { bytes: &self.0, front: position.0, back: self.end() }
+        Iter { bytes: self.as_bytes(), front: position.0, back: self.end() }
     }
 
     /// The elements from the first up to the one at `position`, that one included.
     pub fn iter_to(&self, position: Position) -> Iter<'_> {
-        Iter { bytes: &self.0, front: HEADER_LEN, back: self.entry_end(position.0) }
+        Iter { bytes: self.as_bytes(), front: HEADER_LEN, back: self.entry_end(position.0) }
     }
-}
-
-/// Rounds a size up to one of eight sizes per doubling, so that growing byte by byte moves the allocation seldom and
-/// wastes at most an eighth.
-fn allocation_size(len: usize) -> usize {
-    let step = (len.next_power_of_two() / 16).max(8);
-    len.next_multiple_of(step)
 }
 
 impl<'a> FromIterator<Elem<'a>> for Listpack {

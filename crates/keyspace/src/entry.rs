@@ -49,7 +49,7 @@ const VALUE_AT: usize = 16;
 const VALUE_LEN: usize = size_of::<Value>().next_multiple_of(8);
 const BLOB_LEN: usize = size_of::<Blob>();
 const _: () = assert!(SMALL_HEADER == 12);
-const _: () = assert!(align_of::<Value>() <= 8 && VALUE_LEN <= 64);
+const _: () = assert!(align_of::<Value>() <= 8 && VALUE_LEN <= 24);
 const _: () = assert!(SMALL_HEADER + 16 + 64 <= 96);
 
 const ACCESS_MASK: u32 = (1 << 24) - 1;

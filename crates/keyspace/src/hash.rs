@@ -19,7 +19,7 @@ use crate::trie::{self, Slot, Trie};
 #[derive(Clone)]
 enum Form {
     Packed(Listpack),
-    Table(Trie),
+    Table(Box<Trie>),
 }
 
 /// A hash value.
@@ -97,7 +97,7 @@ impl Hash {
     pub fn memory_usage(&self) -> usize {
         match &self.0 {
             Form::Packed(listpack) => listpack.capacity(),
-            Form::Table(table) => table.memory_usage(),
+            Form::Table(table) => size_of::<Trie>() + table.memory_usage(),
         }
     }
 
@@ -110,7 +110,7 @@ impl Hash {
                 let field = field.as_bytes(field_buffer);
                 table.insert(hash(field), Entry::new_bytes(field, value.as_bytes(value_buffer), None));
             }
-            self.0 = Form::Table(table);
+            self.0 = Form::Table(Box::new(table));
         }
     }
 

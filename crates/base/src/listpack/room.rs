@@ -1,0 +1,179 @@
+//! The allocation of a listpack: the listpack's bytes with unused room before or after them.
+//!
+//! Why: lists are pushed to and popped from at both ends. Without room at the front each of these would move the whole
+//! listpack; with it only the six bytes of the header move.
+//!
+//! ```text
+//!   start 0:   ┌ listpack ──────────────┬ unused ─┐     the first word is the listpack's size, below 2^31
+//!              └────────────────────────┴─────────┘
+//!   start ≥ 4: ┌ 1<<31 | start ┬ unused ┬ listpack ────────┬ unused ┐
+//!              └───────────────┴────────┴──────────────────┴────────┘
+//! ```
+//!
+//! The handle is two words and knows nothing of its own: size and start are read from the bytes.
+//!
+//! Limits: an unused room of one to three bytes at the front cannot be told; such a start is not chosen.
+
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::{END, HEADER_LEN};
+
+/// Set in the first word if it gives the start and not the size.
+const GAP: u32 = 1 << 31;
+/// The bytes of the word that gives the start, and so the least start there is.
+const GAP_MIN: usize = 4;
+/// Rooms smaller than this are not given back in part.
+const SHRINK_MIN: usize = 128;
+
+/// A listpack's bytes and the unused room around them.
+pub(super) struct Room(Box<[u8]>);
+
+impl Clone for Room {
+    /// The copy has no unused room.
+    fn clone(&self) -> Room {
+        Room(self.bytes().into())
+    }
+}
+
+/// Rounds a size up to one of eight sizes per doubling, so that growing byte by byte moves the allocation seldom and
+/// wastes at most an eighth.
+fn allocation_size(len: usize) -> usize {
+    let step = (len.next_power_of_two() / 16).max(8);
+    len.next_multiple_of(step)
+}
+
+impl Room {
+    /// Room of at least `capacity` bytes with an empty listpack in it.
+    pub(super) fn with_capacity(capacity: usize) -> Room {
+        let mut room = vec![0; capacity.max(HEADER_LEN + 1)].into_boxed_slice();
+        room[0] = HEADER_LEN as u8 + 1;
+        room[HEADER_LEN] = END;
+        Room(room)
+    }
+
+    /// Takes over a listpack's bytes, whose header gives their size.
+    pub(super) fn from_bytes(bytes: Vec<u8>) -> Room {
+        Room(bytes.into_boxed_slice())
+    }
+
+    /// Gives the listpack's bytes away.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        if self.start() > 0 {
+            return self.bytes().to_vec();
+        }
+        let len = self.len();
+        let mut bytes = self.0.into_vec();
+        bytes.truncate(len);
+        bytes
+    }
+
+    #[inline]
+    fn word(&self, at: usize) -> u32 {
+        u32::from_le_bytes([self.0[at], self.0[at + 1], self.0[at + 2], self.0[at + 3]])
+    }
+
+    #[inline]
+    fn start(&self) -> usize {
+        let word = self.word(0);
+        if word & GAP == 0 { 0 } else { (word & !GAP) as usize }
+    }
+
+    /// The size of the listpack in bytes.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.word(self.start()) as usize
+    }
+
+    /// The size of the allocation in bytes.
+    #[inline]
+    pub(super) fn capacity(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The listpack's bytes.
+    #[inline]
+    pub(super) fn bytes(&self) -> &[u8] {
+        let start = self.start();
+        &self.0[start..start + self.word(start) as usize]
+    }
+
+    /// The listpack's bytes to be changed; the size in the header is not to be.
+    #[inline]
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        let (start, len) = (self.start(), self.len());
+        &mut self.0[start..start + len]
+    }
+
+    /// Gives unused room back.
+    pub(super) fn shrink_to_fit(&mut self) {
+        if self.capacity() > self.len() {
+            *self = self.clone();
+        }
+    }
+
+    /// Replaces the bytes `from..to` by `size` bytes whose content is still to be written, and sets the size in the
+    /// header. Moves what is shorter: the header, if the place is right behind it, or everything from `to` on.
+    pub(super) fn splice(&mut self, from: usize, to: usize, size: usize) {
+        let (start, old_len) = (self.start(), self.len());
+        let new_len = old_len - (to - from) + size;
+        if from == HEADER_LEN
+            && let Some(new_start) = (start + to - from).checked_sub(size)
+            && (new_start == 0 || new_start >= GAP_MIN)
+        {
+            self.0.copy_within(start + 4..start + HEADER_LEN, new_start + 4);
+            self.set_size(new_start, new_len);
+        } else if start + new_len <= self.capacity() {
+            self.0.copy_within(start + to..start + old_len, start + from + size);
+            self.set_size(start, new_len);
+        } else {
+            self.grow(from, to, size, new_len);
+        }
+        if size < to - from && self.capacity() >= SHRINK_MIN && new_len < self.capacity() / 2 {
+            let mut smaller = vec![0; allocation_size(new_len)];
+            smaller[..new_len].copy_from_slice(self.bytes());
+            self.0 = smaller.into_boxed_slice();
+        }
+    }
+
+    /// A splice for which there is no room at the end; it is found at the other end, or in a larger allocation.
+    fn grow(&mut self, from: usize, to: usize, size: usize, new_len: usize) {
+        let (start, old_len) = (self.start(), self.len());
+        if from > HEADER_LEN && start > old_len / 8 && new_len <= self.capacity() {
+            // The head goes first: it moves to where nothing is needed, and the tail may then move over its old place.
+            self.0.copy_within(start..start + from, 0);
+            self.0.copy_within(start + to..start + old_len, from + size);
+            self.set_size(0, new_len);
+            return;
+        }
+        let capacity = allocation_size(new_len);
+        let spare = capacity - new_len;
+        if start == 0 && from > HEADER_LEN {
+            let mut bytes = core::mem::take(&mut self.0).into_vec();
+            bytes.reserve_exact(capacity - bytes.len());
+            bytes.resize(capacity, 0);
+            bytes.copy_within(to..old_len, from + size);
+            self.0 = bytes.into_boxed_slice();
+            self.set_size(0, new_len);
+            return;
+        }
+        // What grows at the front gets its room there.
+        let new_start = if from == HEADER_LEN && spare >= GAP_MIN { spare } else { 0 };
+        let mut larger = vec![0; capacity];
+        let old = &self.0[start..start + old_len];
+        larger[new_start..new_start + from].copy_from_slice(&old[..from]);
+        larger[new_start + from + size..new_start + new_len].copy_from_slice(&old[to..]);
+        self.0 = larger.into_boxed_slice();
+        self.set_size(new_start, new_len);
+    }
+
+    #[inline]
+    fn set_size(&mut self, start: usize, len: usize) {
+        if start > 0 {
+            self.0[..GAP_MIN].copy_from_slice(&(GAP | start as u32).to_le_bytes());
+        }
+        let total = u32::try_from(len).expect("a listpack stays below 1 GiB");
+        self.0[start..start + 4].copy_from_slice(&total.to_le_bytes());
+    }
+}
