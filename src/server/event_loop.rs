@@ -256,7 +256,13 @@ impl Server {
                         db = client.map(|c| c.db);
                     }
                 }
-                engine.store.keyspace.db(db.unwrap_or(0)).prefetch(&batch.hashes);
+                engine.store.keyspace.db(db.unwrap_or(0)).prefetch(&batch.hashes, |at, scored| {
+                    // A member follows its key, or its score: a guess that costs little where it is wrong.
+                    let bytes = bytes_of(net, conns, &batch.owned, &window[at])?;
+                    let spans = window[at].spans;
+                    let args = Args::new(bytes, &batch.spans[spans.0 as usize..spans.1 as usize]);
+                    args.get(if scored && args.len() > 3 { 3 } else { 2 }).map(keyspace::hash)
+                });
             }
             for (i, request) in window.iter().enumerate() {
                 while part_left == 0 {

@@ -426,6 +426,32 @@ impl Listpack {
         self.0.capacity()
     }
 
+    /// Where the allocation is, for prefetching: the first thing that any other method reads.
+    #[inline]
+    pub fn address(&self) -> *const u8 {
+        self.0.address()
+    }
+
+    /// Unused bytes before the first element.
+    pub fn spare_front(&self) -> usize {
+        self.0.spare_front()
+    }
+
+    /// Unused bytes behind the last element.
+    pub fn spare_back(&self) -> usize {
+        self.0.spare_back()
+    }
+
+    /// Makes `bytes` bytes of room for elements that are pushed to the front.
+    pub fn reserve_front(&mut self, bytes: usize) {
+        self.0.reserve_front(bytes);
+    }
+
+    /// Makes `bytes` bytes of room for elements that are pushed to the end.
+    pub fn reserve_back(&mut self, bytes: usize) {
+        self.0.reserve_back(bytes);
+    }
+
     /// Gives unused room back.
     pub fn shrink_to_fit(&mut self) {
         self.0.shrink_to_fit();

@@ -26,10 +26,12 @@ use core::cmp::Ordering;
 
 use triomphe::Arc;
 
+mod branch;
 mod iter;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use branch::Branch;
 pub use iter::Iter;
 
 // Unit tests use small nodes, so that a few thousand items make a deep tree and every kind of repair happens.
@@ -54,13 +56,13 @@ pub trait Item: Clone {
 }
 
 #[derive(Clone)]
-struct Child<T: Item> {
+pub(crate) struct Child<T: Item> {
     low: T::Key,
     weight: u64,
     node: Node<T>,
 }
 
-enum Node<T: Item> {
+pub(crate) enum Node<T: Item> {
     Leaf(Arc<Vec<T>>),
     Inner(Arc<Vec<Child<T>>>),
 }

@@ -124,10 +124,11 @@ impl Db {
         }
     }
 
-    /// Brings what lookups of these hashes will need into the cache.
+    /// Brings what lookups of these hashes will need into the cache. `member(i, scored)` may give the hash of the member that will
+    /// be looked up in the container number `i`; `scored` says that it is a sorted set.
     #[inline]
-    pub fn prefetch(&self, hashes: &[u64]) {
-        self.trie.prefetch(hashes);
+    pub fn prefetch(&self, hashes: &[u64], member: impl Fn(usize, bool) -> Option<u64>) {
+        self.trie.prefetch(hashes, member);
     }
 
     /// Sets a key to a string (kept as a number if it is the canonical form of one) and returns its entry.

@@ -254,6 +254,19 @@ impl Entry {
         self.0.as_ptr().cast()
     }
 
+    /// Whether the entry holds a container.
+    #[inline]
+    pub(crate) fn is_object(&self) -> bool {
+        self.kind() == Kind::Object
+    }
+
+    /// The container that the entry holds.
+    #[inline]
+    pub(crate) fn object(&self) -> Option<&Value> {
+        // SAFETY: an object's `Value` is initialised and stays while `self` is borrowed.
+        self.is_object().then(|| unsafe { &*self.value_ptr() })
+    }
+
     /// The key (or field, or member).
     #[inline]
     pub fn key(&self) -> &[u8] {

@@ -93,6 +93,14 @@ impl Hash {
         }
     }
 
+    /// The table of a big hash.
+    pub(crate) fn table(&self) -> Option<&Trie> {
+        match &self.0 {
+            Form::Packed(_) => None,
+            Form::Table(table) => Some(table),
+        }
+    }
+
     /// Bytes of heap memory, without this struct itself. Walks the whole table of a big hash.
     pub fn memory_usage(&self) -> usize {
         match &self.0 {

@@ -27,6 +27,7 @@ mod packed;
 pub mod set;
 mod size_class;
 pub mod snapshot;
+mod trail;
 pub mod trie;
 mod value;
 pub mod zset;

@@ -25,7 +25,7 @@ mod iter;
 #[cfg(test)]
 mod tests;
 
-use chunk::Chunk;
+pub(crate) use chunk::Chunk;
 pub use chunk::ChunkRef;
 pub use iter::Iter;
 
@@ -41,6 +41,12 @@ enum Form {
 /// A list value.
 #[derive(Clone)]
 pub struct List(Form);
+
+/// The form of a list, borrowed.
+pub(crate) enum ListShape<'a> {
+    Short(&'a Listpack),
+    Long(&'a BTree<Chunk>),
+}
 
 /// Parts of a list that were cut off and may take long to free: to be dropped where that does not matter.
 #[derive(Default)]
@@ -113,6 +119,13 @@ impl List {
         match &self.0 {
             Form::Short(_) => "listpack",
             Form::Long(_) => "quicklist",
+        }
+    }
+
+    pub(crate) fn shape(&self) -> ListShape<'_> {
+        match &self.0 {
+            Form::Short(listpack) => ListShape::Short(listpack),
+            Form::Long(chunks) => ListShape::Long(chunks),
         }
     }
 
@@ -235,8 +248,11 @@ impl List {
             Form::Short(listpack) => listpack.push_front(Elem::from(value)),
             Form::Long(chunks) => {
                 if chunks.first().is_some_and(|chunk| chunk.allows(value, limits)) {
-                    chunks.update_first(|chunk| chunk.insert(0, value));
+                    chunks.update_first(|chunk| chunk.push_front(value, limits));
                 } else {
+                    if chunks.first().is_some_and(Chunk::is_loose) {
+                        chunks.update_first(Chunk::tighten);
+                    }
                     chunks.push_front(Chunk::single(value, limits));
                 }
             }
@@ -250,8 +266,11 @@ impl List {
             Form::Short(listpack) => listpack.push_back(Elem::from(value)),
             Form::Long(chunks) => {
                 if chunks.last().is_some_and(|chunk| chunk.allows(value, limits)) {
-                    chunks.update_last(|chunk| chunk.insert(chunk.len(), value));
+                    chunks.update_last(|chunk| chunk.push_back(value, limits));
                 } else {
+                    if chunks.last().is_some_and(Chunk::is_loose) {
+                        chunks.update_last(Chunk::tighten);
+                    }
                     chunks.push_back(Chunk::single(value, limits));
                 }
             }

@@ -130,6 +130,14 @@ impl Set {
         }
     }
 
+    /// The table of a big set.
+    pub(crate) fn table(&self) -> Option<&Trie> {
+        match &self.0 {
+            Form::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+
     /// Bytes of heap memory, without this struct itself. Walks the whole table of a big set.
     pub fn memory_usage(&self) -> usize {
         match &self.0 {

@@ -29,7 +29,7 @@ mod tests;
 
 pub use iter::Iter;
 pub use range::{LexBound, ScoreBound};
-use table::Table;
+pub(crate) use table::{Scored, Table};
 
 #[derive(Clone)]
 enum Form {
@@ -136,6 +136,14 @@ impl ZSet {
         match &self.0 {
             Form::Packed(listpack) => Some(listpack),
             Form::Table(_) => None,
+        }
+    }
+
+    /// The table of a big sorted set.
+    pub(crate) fn table(&self) -> Option<&Table> {
+        match &self.0 {
+            Form::Packed(_) => None,
+            Form::Table(table) => Some(table),
         }
     }
 

@@ -92,6 +92,12 @@ impl Room {
         self.0.len()
     }
 
+    /// Where the allocation is.
+    #[inline]
+    pub(super) fn address(&self) -> *const u8 {
+        self.0.as_ptr()
+    }
+
     /// The listpack's bytes.
     #[inline]
     pub(super) fn bytes(&self) -> &[u8] {
@@ -104,6 +110,42 @@ impl Room {
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
         let (start, len) = (self.start(), self.len());
         &mut self.0[start..start + len]
+    }
+
+    /// Unused bytes before the listpack.
+    pub(super) fn spare_front(&self) -> usize {
+        self.start()
+    }
+
+    /// Unused bytes behind the listpack.
+    pub(super) fn spare_back(&self) -> usize {
+        self.capacity() - self.start() - self.len()
+    }
+
+    /// Makes `bytes` bytes of room before the listpack, and none behind it.
+    pub(super) fn reserve_front(&mut self, bytes: usize) {
+        let (start, len) = (bytes.max(GAP_MIN), self.len());
+        let mut larger = vec![0; start + len];
+        larger[start..].copy_from_slice(self.bytes());
+        self.0 = larger.into_boxed_slice();
+        self.set_size(start, len);
+    }
+
+    /// Makes `bytes` bytes of room behind the listpack, and none before it.
+    pub(super) fn reserve_back(&mut self, bytes: usize) {
+        let (start, len) = (self.start(), self.len());
+        if start > 0 {
+            self.0.copy_within(start..start + len, 0);
+        }
+        self.resize(len + bytes);
+    }
+
+    /// Changes the capacity of a room that has no room at the front.
+    fn resize(&mut self, capacity: usize) {
+        let mut bytes = core::mem::take(&mut self.0).into_vec();
+        bytes.reserve_exact(capacity.saturating_sub(bytes.len()));
+        bytes.resize(capacity, 0);
+        self.0 = bytes.into_boxed_slice();
     }
 
     /// Gives unused room back.
@@ -150,11 +192,8 @@ impl Room {
         let capacity = allocation_size(new_len);
         let spare = capacity - new_len;
         if start == 0 && from > HEADER_LEN {
-            let mut bytes = core::mem::take(&mut self.0).into_vec();
-            bytes.reserve_exact(capacity - bytes.len());
-            bytes.resize(capacity, 0);
-            bytes.copy_within(to..old_len, from + size);
-            self.0 = bytes.into_boxed_slice();
+            self.resize(capacity);
+            self.0.copy_within(to..old_len, from + size);
             self.set_size(0, new_len);
             return;
         }

@@ -5,11 +5,22 @@ use triomphe::Arc;
 
 use crate::btree::Item;
 use crate::limits::Limits;
+use crate::trie::prefetch;
 
 /// What Redis reckons for an element's encoding when it looks whether the element still fits.
 const ENTRY_OVERHEAD: usize = 8;
 /// Header and end mark, which go once when two listpacks become one.
 const FRAME: usize = 7;
+
+/// The most that an entry takes beside its text.
+const ENTRY_MAX: usize = 10;
+
+/// How many bytes of room the chunk at a list's end gets: it will be filled, so it grows by doubling, up to what a chunk may hold.
+fn growth(len: usize, added: usize, limits: &Limits) -> usize {
+    let (bytes_max, _) = limits.list_chunk();
+    let doubled = len.next_power_of_two().max(len + len / 2).min(bytes_max);
+    doubled.saturating_sub(len).max(added + ENTRY_MAX)
+}
 
 /// A chunk of a list, as it is written to RDB.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +39,7 @@ enum Data {
 
 /// A chunk and the number of its elements, which a listpack with many cannot tell quickly.
 #[derive(Clone)]
-pub(super) struct Chunk {
+pub(crate) struct Chunk {
     len: usize,
     data: Data,
 }
@@ -86,6 +97,18 @@ impl Chunk {
         }
     }
 
+    /// Asks for the handle of a packed chunk's listpack, which is not read yet.
+    pub(crate) fn ask_listpack(&self) -> Option<&Listpack> {
+        match &self.data {
+            Data::Packed(listpack) => {
+                let listpack: &Listpack = listpack;
+                prefetch(std::ptr::from_ref(listpack).cast());
+                Some(listpack)
+            }
+            Data::Plain(_) => None,
+        }
+    }
+
     /// Bytes of heap memory.
     pub(super) fn memory_usage(&self) -> usize {
         let (shared, own) = match &self.data {
@@ -130,6 +153,39 @@ impl Chunk {
             Data::Packed(listpack) => Arc::make_mut(listpack),
             Data::Plain(_) => unreachable!("a plain chunk is replaced as a whole"),
         }
+    }
+
+    /// Adds an element at the front of this chunk, which allows it.
+    pub(super) fn push_front(&mut self, value: &[u8], limits: &Limits) {
+        let listpack = self.listpack_mut();
+        if listpack.spare_front() < value.len() + ENTRY_MAX {
+            listpack.reserve_front(growth(listpack.byte_len(), value.len(), limits));
+        }
+        listpack.push_front(Elem::from(value));
+        self.len += 1;
+    }
+
+    /// Adds an element at the end of this chunk, which allows it.
+    pub(super) fn push_back(&mut self, value: &[u8], limits: &Limits) {
+        let listpack = self.listpack_mut();
+        if listpack.spare_back() < value.len() + ENTRY_MAX {
+            listpack.reserve_back(growth(listpack.byte_len(), value.len(), limits));
+        }
+        listpack.push_back(Elem::from(value));
+        self.len += 1;
+    }
+
+    /// Whether much of the allocation is unused.
+    pub(super) fn is_loose(&self) -> bool {
+        match &self.data {
+            Data::Packed(listpack) => listpack.capacity() > listpack.byte_len() + listpack.byte_len() / 8,
+            Data::Plain(_) => false,
+        }
+    }
+
+    /// Gives unused room back: nothing will be pushed to this chunk soon.
+    pub(super) fn tighten(&mut self) {
+        self.listpack_mut().shrink_to_fit();
     }
 
     /// Inserts an element so that it gets number `index` in this chunk, which allows it.

@@ -38,7 +38,8 @@ pub use walk::Iter;
 
 use crate::entry::Entry;
 use crate::hasher::{KeyHash, Seeded};
-use raw::{LEAF_MAX, Leaf, Link, Node, Part, prefetch};
+pub(crate) use raw::prefetch;
+use raw::{LEAF_MAX, Leaf, Link, Node, Part};
 use std::fmt;
 use std::marker::PhantomData;
 

@@ -10,26 +10,76 @@
 //!   at a node    the index byte's line -> the child's link -> the child's head and tags
 //!   at a leaf    head and tags -> the entry's slot -> the entry's first two lines
 //! ```
-//! Limits: containers inside entries are not followed.
+//! Then the values: an entry that holds a container is followed to its ends, and to one of its members (see [`Trail`]).
 
 use super::raw::{Leaf, Link, Part, prefetch};
 use super::{Trie, byte_at, tag_of};
+use crate::entry::Entry;
+use crate::trail::Trail;
 
 /// How many lookups go down together: about as many as a core can have under way, with room to spare.
 const WIDTH: usize = 32;
 
 impl<H> Trie<H> {
     /// Brings the way to these hashes, and the entries there, into the cache. It changes nothing and may be left out.
-    pub fn prefetch(&self, hashes: &[u64]) {
+    ///
+    /// Where the entry of hash number `i` is a container of members, `member(i, scored)` is asked for the hash of the member that
+    /// will be looked up in it (`scored`: in a sorted set).
+    pub fn prefetch(&self, hashes: &[u64], member: impl Fn(usize, bool) -> Option<u64>) {
         let Some(root) = &self.root else { return };
-        for chunk in hashes.chunks(WIDTH) {
-            prefetch_chunk(root, chunk);
+        for (i, hashes) in hashes.chunks(WIDTH).enumerate() {
+            let mut entries = [None; WIDTH];
+            prefetch_entries(&mut [root; WIDTH], hashes, &mut entries);
+            if entries.iter().any(|entry| entry.is_some_and(Entry::is_object)) {
+                prefetch_values(&entries, |at, scored| member(i * WIDTH + at, scored));
+            }
         }
     }
 }
 
-fn prefetch_chunk(root: &Link, hashes: &[u64]) {
-    let mut links: [&Link; WIDTH] = [root; WIDTH];
+/// Follows the entries that hold containers, all of them one step further in each turn.
+fn prefetch_values(entries: &[Option<&Entry>; WIDTH], member: impl Fn(usize, bool) -> Option<u64>) {
+    let mut trails = entries.map(|entry| entry.and_then(Entry::object).map_or(Trail::End, Trail::Value));
+    let mut roots: [Option<(&Link, u64)>; WIDTH] = [None; WIDTH];
+    let mut tables = false;
+    let mut going = true;
+    while going {
+        going = false;
+        for (at, trail) in trails.iter_mut().enumerate() {
+            if let Trail::End = trail {
+                continue;
+            }
+            going = true;
+            let (next, members) = trail.step();
+            *trail = next;
+            if let Some((members, scored)) = members
+                && let Some(root) = &members.root
+                && let Some(hash) = member(at, scored)
+            {
+                prefetch(root.address());
+                roots[at] = Some((root, hash));
+                tables = true;
+            }
+        }
+    }
+    if tables {
+        let mut found = roots.iter().flatten();
+        if let Some(&(first, _)) = found.clone().next() {
+            let mut links = [first; WIDTH];
+            let mut hashes = [0; WIDTH];
+            let count = found.clone().count();
+            for (link, hash) in links.iter_mut().zip(&mut hashes) {
+                if let Some(&(root, of)) = found.next() {
+                    (*link, *hash) = (root, of);
+                }
+            }
+            prefetch_entries(&mut links, &hashes[..count], &mut [None; WIDTH]);
+        }
+    }
+}
+
+/// Goes down from each link with its hash and gives the entries that are likely the ones looked for.
+fn prefetch_entries<'a>(links: &mut [&'a Link; WIDTH], hashes: &[u64], found: &mut [Option<&'a Entry>; WIDTH]) {
     let mut leaves: [Option<Leaf>; WIDTH] = [None; WIDTH];
     for level in 0.. {
         let mut going = false;
@@ -63,10 +113,13 @@ fn prefetch_chunk(root: &Link, hashes: &[u64]) {
             }
         }
     }
-    for (leaf, hash) in leaves.iter().zip(hashes) {
+    for ((leaf, hash), found) in leaves.iter().zip(hashes).zip(found) {
         let Some(leaf) = leaf else { continue };
         let matches = leaf.matches(0, tag_of(*hash));
-        if let Some(entry) = leaf.entries().get(matches.trailing_zeros() as usize) {
+        // SAFETY: the link that the leaf was reached by is borrowed for `'a`, so the leaf keeps its entries.
+        let entries: &'a [Entry] = unsafe { &*std::ptr::from_ref(leaf.entries()) };
+        if let Some(entry) = entries.get(matches.trailing_zeros() as usize) {
+            *found = Some(entry);
             prefetch(entry.address());
             prefetch(entry.address().wrapping_add(64));
         }

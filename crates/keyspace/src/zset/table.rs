@@ -18,12 +18,16 @@ pub(super) fn compare(left: (f64, &[u8]), right: (f64, &[u8])) -> Ordering {
 
 /// A member at its place in the order; the score is repeated here so that most comparisons need not look at the entry.
 #[derive(Clone)]
-pub(super) struct Scored {
+pub(crate) struct Scored {
     score: f64,
     entry: Entry,
 }
 
 impl Scored {
+    pub(crate) fn address(&self) -> *const u8 {
+        self.entry.address()
+    }
+
     pub(super) fn pair(&self) -> (&[u8], f64) {
         (self.entry.key(), self.score)
     }
@@ -48,7 +52,7 @@ impl Item for Scored {
 
 /// A sorted set of many members.
 #[derive(Clone)]
-pub(super) struct Table {
+pub(crate) struct Table {
     members: Trie,
     order: BTree<Scored>,
 }
@@ -76,7 +80,11 @@ impl Table {
         self.members.len()
     }
 
-    pub(super) fn order(&self) -> &BTree<Scored> {
+    pub(crate) fn members(&self) -> &Trie {
+        &self.members
+    }
+
+    pub(crate) fn order(&self) -> &BTree<Scored> {
         &self.order
     }
 
