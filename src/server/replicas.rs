@@ -24,6 +24,8 @@ use std::time::Duration;
 
 /// Bytes of the log that one send to a replica takes.
 const FEED_BYTES: usize = 256 << 10;
+/// The log is trimmed when it holds so much more than the back-log.
+const TRIM_BYTES: u64 = 256 << 10;
 
 /// Where a replica stands.
 #[derive(Debug)]
@@ -302,6 +304,7 @@ impl Server {
     /// Sends each replica what the log holds for it.
     pub fn feed_replicas(&mut self) {
         if self.outside.replicas.table.is_empty() {
+            self.trim_log();
             return;
         }
         let end = self.outside.log.end();
@@ -316,6 +319,19 @@ impl Server {
         for key in keys {
             self.feed_replica(key);
         }
+        self.trim_log();
+    }
+
+    /// Drops what neither the back-log nor a replica needs. Called after each batch, so that the log holds no more than that even
+    /// when much is written.
+    fn trim_log(&mut self) {
+        let window = self.engine.config.repl_backlog_size.get() as u64;
+        let log = &mut self.outside.log;
+        if log.len() < window + TRIM_BYTES {
+            return;
+        }
+        let held = self.outside.replicas.table.values().filter(|r| !matches!(r.state, State::WaitSync { .. }));
+        log.trim(held.map(|r| r.cursor).min().unwrap_or(log.end()), window);
     }
 
     fn feed_replica(&mut self, key: ClientKey) {
@@ -389,7 +405,6 @@ impl Server {
         let hard = self.engine.config.client_output_buffer_limit.0[1].hard_bytes;
         let end = self.outside.log.end();
         let mut late = Vec::new();
-        let mut keep_from = end;
         for (key, replica) in &self.outside.replicas.table {
             let is_old = self.engine.clients.get(*key).is_none();
             match replica.state {
@@ -401,7 +416,7 @@ impl Server {
                 _ if hard > 0 && end - replica.cursor > hard as u64 => {
                     late.push((*key, "Replica overcame the output buffer limit, closing it"));
                 }
-                _ => keep_from = keep_from.min(replica.cursor),
+                _ => {}
             }
         }
         for (key, why) in late {
@@ -412,8 +427,7 @@ impl Server {
                 None => self.outside.forget_replica(key),
             }
         }
-        let window = self.engine.config.repl_backlog_size.get() as u64;
-        self.outside.log.trim(keep_from, window);
+        self.trim_log();
         self.outside.replicas.about.retain(|key, _| self.engine.clients.get(*key).is_some());
         self.free_backlog_if_unused(now_ms, following);
         // Replicas that wait for their transfer must see that we live.
