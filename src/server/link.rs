@@ -531,7 +531,7 @@ impl Server {
         let db = loaded.stream_db;
         self.take_over(loaded);
         self.outside.history = History::new(transfer.id);
-        self.outside.log.restart(transfer.offset);
+        self.outside.restart_log(transfer.offset);
         self.engine.stream.end_offset = transfer.offset;
         let id = self.net.adopt(fd);
         self.conns.add(id, None, Peer::Primary);

@@ -16,6 +16,7 @@ mod outside;
 mod replicas;
 mod saving;
 mod shutdown;
+mod spill;
 mod startup;
 mod timers;
 

@@ -4,6 +4,7 @@
 use super::link::Link;
 use super::replicas::{Replica, Replicas};
 use super::saving::Saving;
+use super::spill::Spill;
 use engine::client::{ClientFlags, ClientKey};
 use engine::engine::{Engine, Gates};
 use engine::error::Result;
@@ -37,6 +38,8 @@ pub enum Todo {
 pub struct Outside {
     /// The replication log.
     pub log: Log,
+    /// The part of it that is on the disk.
+    pub spill: Spill,
     /// Under which names our data may be asked for.
     pub history: History,
     /// Replicas of ours.
@@ -69,6 +72,12 @@ pub struct Facts {
 }
 
 impl Outside {
+    /// Another history begins: the log goes on at this position without what it held.
+    pub fn restart_log(&mut self, position: u64) {
+        self.log.restart(position);
+        self.spill = Spill::default();
+    }
+
     /// Moves the engine's effects into the log.
     pub fn take_effects(&mut self, engine: &mut Engine) {
         if !engine.stream.bytes.is_empty() {
@@ -117,7 +126,7 @@ impl Outside {
         }
         self.replicas.backlog = true;
         let end = self.log.end();
-        self.log.restart(end);
+        self.restart_log(end);
         engine.stream.end_offset = end;
         engine.stream.forget_selected();
     }

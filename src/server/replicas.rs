@@ -10,6 +10,7 @@ use super::Server;
 use super::conns::Peer;
 use super::log::log;
 use super::notes::Note;
+use super::outside::Outside;
 use engine::client::{ClientFlags, ClientKey};
 use engine::engine::Engine;
 use engine::rdb::{SaveOptions, write_snapshot};
@@ -245,6 +246,7 @@ impl Server {
             if by_mark { "replicas sockets" } else { "disk" },
             names.join(", ")
         );
+        let begun_ns = super::clock::monotonic_ns();
         let snapshot = self.engine.store.keyspace.snapshot();
         let mut options = SaveOptions::from_config(&self.engine.config);
         options.replication = Some(self.outside.position(&self.engine));
@@ -272,6 +274,7 @@ impl Server {
         if let Err(error) = std::thread::Builder::new().name("rk-sync".into()).spawn(body) {
             log!(Warning, "Can't start a thread for the full sync: {error}");
         }
+        self.outside.saving.snapshot_us = (super::clock::monotonic_ns() - begun_ns) / 1000;
     }
 
     /// A transfer thread has ended.
@@ -326,12 +329,13 @@ impl Server {
     /// when much is written.
     fn trim_log(&mut self) {
         let window = self.engine.config.repl_backlog_size.get() as u64;
-        let log = &mut self.outside.log;
+        let Outside { log, replicas, spill, .. } = &mut self.outside;
         if log.len() < window + TRIM_BYTES {
             return;
         }
-        let held = self.outside.replicas.table.values().filter(|r| !matches!(r.state, State::WaitSync { .. }));
-        log.trim(held.map(|r| r.cursor).min().unwrap_or(log.end()), window);
+        let fed = replicas.table.values().filter(|r| !matches!(r.state, State::WaitSync { .. }));
+        log.trim(fed.map(|r| r.cursor).min().unwrap_or(log.end()), window);
+        spill.settle(log, window, self.engine.config.dir.get());
     }
 
     fn feed_replica(&mut self, key: ClientKey) {
@@ -344,6 +348,20 @@ impl Server {
                 return;
             }
             let mut buf = std::mem::take(&mut conn.spare);
+            let log = &self.outside.log;
+            if replica.cursor < log.held() {
+                match self.outside.spill.read(log, replica.cursor, FEED_BYTES, &mut buf) {
+                    Ok(len) => replica.cursor += len as u64,
+                    Err(error) => {
+                        log!(
+                            Warning,
+                            "The replication log cannot be read back from the disk, a replica must begin anew: {error}"
+                        );
+                        self.close(id);
+                        return;
+                    }
+                }
+            }
             while buf.len() < FEED_BYTES {
                 let bytes = self.outside.log.read(replica.cursor);
                 if bytes.is_empty() {
@@ -428,6 +446,7 @@ impl Server {
             }
         }
         self.trim_log();
+        self.outside.spill.close_unused(&self.outside.log);
         self.outside.replicas.about.retain(|key, _| self.engine.clients.get(*key).is_some());
         self.free_backlog_if_unused(now_ms, following);
         // Replicas that wait for their transfer must see that we live.

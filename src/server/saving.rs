@@ -35,6 +35,8 @@ pub struct Saving {
     pub saves: u64,
     /// Memory in use when the server was ready to start, bytes.
     pub startup_memory: usize,
+    /// How long the event loop stood still for the last snapshot and the start of the thread that reads it, microseconds.
+    pub snapshot_us: u64,
     /// How many values wait to be freed elsewhere, and how many were.
     pub freed: Option<super::freer::Counts>,
 }
@@ -155,6 +157,7 @@ impl Server {
         saving.dirty_at_start = self.engine.stats.dirty;
         let options = options(&self.outside, &self.engine);
         let path = data_path(&self.engine);
+        let begun_ns = super::clock::monotonic_ns();
         let snapshot = self.engine.store.keyspace.snapshot();
         let (sender, waker) = (self.notes_sender.clone(), self.net.waker());
         log!(Notice, "Background saving started by thread rk-save");
@@ -168,6 +171,7 @@ impl Server {
         if let Err(error) = spawned {
             self.saved(Some(format!("can't start a thread: {error}")), 0);
         }
+        self.outside.saving.snapshot_us = (super::clock::monotonic_ns() - begun_ns) / 1000;
     }
 
     /// A background save has ended.
@@ -265,7 +269,7 @@ impl Server {
             // The file says whose data it is and how far it goes, so that we, or those who
             // followed us, can go on from there.
             self.outside.history = repl::History::new(id);
-            self.outside.log.restart(offset);
+            self.outside.restart_log(offset);
             self.engine.stream.end_offset = offset;
             self.outside.link.has_history = true;
             self.outside.link.db = db;

@@ -265,12 +265,14 @@ fn start(config: Config) -> Result<Server, String> {
     let freer = Freer::start().map_err(|e| format!("Can't start a thread: {e}"))?;
     let outside = Outside {
         log: repl::Log::default(),
+        spill: super::spill::Spill::default(),
         history: repl::History::new(super::outside::new_replication_id()),
         replicas: super::replicas::Replicas::default(),
         link: super::link::Link::default(),
         saving: super::saving::Saving {
             last_save_s: started_ms / 1000,
             last_took_s: -1,
+            snapshot_us: 0,
             startup_memory: keyspace::memory::used_memory(),
             freed: Some(freer.counts.clone()),
             ..Default::default()

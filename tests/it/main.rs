@@ -8,6 +8,7 @@ mod admin;
 mod clients;
 mod maxmemory;
 mod protocol;
+mod replication_log;
 mod scenarios_a;
 mod scenarios_cd;
 mod support;

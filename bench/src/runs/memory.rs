@@ -52,8 +52,8 @@ fn shapes(n: u64) -> Vec<Shape> {
 
 fn one(product: &Product, shape: &Shape) -> Result<f64> {
     let server = product.start(&[])?;
-    // The connections' buffers and the allocator's first blocks are not the data's.
-    fill(server.port, 1000, Work::new("PING", &[]))?;
+    // The connections' buffers and the allocator's first blocks are not the data's: they are filled first.
+    fill(server.port, 100_000, Work::new("ECHO @100", &[]))?;
     let before = server.rss_at_rest()?;
     // One connection at a time keeps the requests in order.
     let load = crate::load::Load {

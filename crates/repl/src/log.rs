@@ -9,8 +9,12 @@
 //!
 //! Readers hold a position, not a copy: a slow replica costs the blocks back to its position
 //! and nothing else. [`Log::trim`] drops whole blocks that neither the back-log nor a reader needs.
+//!
+//! The oldest blocks may live elsewhere, on a disk: whoever keeps them there takes full blocks by [`Log::lend`] and says by
+//! [`Log::stored`] how far he has come. They stay part of the log, but are read from there.
 
 use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// Bytes of a block.
@@ -19,9 +23,12 @@ const BLOCK_BYTES: usize = 64 << 10;
 /// The stream. See the module's description.
 #[derive(Debug, Default)]
 pub struct Log {
-    blocks: VecDeque<Vec<u8>>,
+    /// The blocks in memory, all full but the last.
+    blocks: VecDeque<Arc<Vec<u8>>>,
     /// The position of the first byte that is kept.
     first: u64,
+    /// The position of the first byte that is kept in memory; what lies before is stored elsewhere.
+    held: u64,
     /// The position after the last byte.
     end: u64,
 }
@@ -29,7 +36,7 @@ pub struct Log {
 impl Log {
     /// An empty log whose next byte has this position.
     pub fn starting_at(position: u64) -> Self {
-        Self { blocks: VecDeque::new(), first: position, end: position }
+        Self { blocks: VecDeque::new(), first: position, held: position, end: position }
     }
 
     /// The position after the last byte: the replication offset.
@@ -41,6 +48,11 @@ impl Log {
     /// The position of the first byte that is still kept.
     pub fn first(&self) -> u64 {
         self.first
+    }
+
+    /// The position of the first byte that is in memory.
+    pub fn held(&self) -> u64 {
+        self.held
     }
 
     /// How many bytes are kept.
@@ -55,7 +67,7 @@ impl Log {
 
     /// Bytes of memory that it takes.
     pub fn memory_bytes(&self) -> usize {
-        self.blocks.iter().map(Vec::capacity).sum()
+        self.blocks.iter().map(|block| block.capacity()).sum()
     }
 
     /// Appends to the stream.
@@ -64,11 +76,11 @@ impl Log {
         while !bytes.is_empty() {
             let room = self.blocks.back().map_or(0, |block| BLOCK_BYTES - block.len());
             if room == 0 {
-                self.blocks.push_back(Vec::with_capacity(BLOCK_BYTES));
+                self.blocks.push_back(Arc::new(Vec::with_capacity(BLOCK_BYTES)));
                 continue;
             }
             let (now, later) = bytes.split_at(room.min(bytes.len()));
-            if let Some(block) = self.blocks.back_mut() {
+            if let Some(block) = self.blocks.back_mut().and_then(Arc::get_mut) {
                 block.extend_from_slice(now);
             }
             bytes = later;
@@ -78,10 +90,10 @@ impl Log {
     /// Bytes from `position` on, as many as lie together; empty at the end.
     ///
     /// # Panics
-    /// When `position` is not kept any more or lies beyond the end.
+    /// When `position` is not in memory any more or lies beyond the end.
     pub fn read(&self, position: u64) -> &[u8] {
-        assert!((self.first..=self.end).contains(&position), "a reader's position is kept until it has passed");
-        let mut skip = (position - self.first) as usize;
+        assert!((self.held..=self.end).contains(&position), "a reader's position is kept until it has passed");
+        let mut skip = (position - self.held) as usize;
         // All blocks but the first are full when they are followed by another one, and the
         // first one is only ever dropped whole.
         let (index, within) = (skip / BLOCK_BYTES, skip % BLOCK_BYTES);
@@ -92,14 +104,37 @@ impl Log {
     /// Drops what lies before both `keep_from` and the last `window` bytes.
     pub fn trim(&mut self, keep_from: u64, window: u64) {
         let keep_from = keep_from.min(self.end.saturating_sub(window));
+        if self.first < self.held {
+            self.first = keep_from.clamp(self.first, self.held);
+        }
+        if self.first == self.held {
+            self.release(keep_from);
+            self.first = self.held;
+        }
+    }
+
+    /// Drops full blocks that end at `position` or before.
+    fn release(&mut self, position: u64) {
         while let Some(block) = self.blocks.front() {
-            let block_end = self.first + block.len() as u64;
-            if block_end > keep_from || self.blocks.len() == 1 {
+            let block_end = self.held + block.len() as u64;
+            if block_end > position || self.blocks.len() == 1 {
                 break;
             }
-            self.first = block_end;
+            self.held = block_end;
             self.blocks.pop_front();
         }
+    }
+
+    /// The full block that begins at `position`, to be stored elsewhere; `None` where no full block begins.
+    pub fn lend(&self, position: u64) -> Option<Arc<Vec<u8>>> {
+        let skip = position.checked_sub(self.held)?;
+        let block = self.blocks.get((skip / BLOCK_BYTES as u64) as usize)?;
+        (skip.is_multiple_of(BLOCK_BYTES as u64) && block.len() == BLOCK_BYTES).then(|| block.clone())
+    }
+
+    /// What lies before `position` has been stored elsewhere and leaves the memory.
+    pub fn stored(&mut self, position: u64) {
+        self.release(position);
     }
 
     /// Forgets everything and goes on at `position`: another history begins.
@@ -135,6 +170,29 @@ mod tests {
         assert_eq!(log.end(), 1000 + model.len() as u64);
         assert!(log.len() >= 100_000 && log.len() < 100_000 + 2 * BLOCK_BYTES as u64);
         assert!(log.read(log.end()).is_empty());
+    }
+
+    #[test]
+    fn stored_blocks_leave_the_memory_and_stay_in_the_log() {
+        let block = BLOCK_BYTES as u64;
+        let mut log = Log::starting_at(500);
+        log.push(&vec![7; 10 * BLOCK_BYTES + 9]);
+        assert_eq!(log.lend(500).map(|b| b.len()), Some(BLOCK_BYTES));
+        assert!(log.lend(501).is_none() && log.lend(500 + 10 * block).is_none() && log.lend(499).is_none());
+        log.stored(500 + 3 * block + 1);
+        assert_eq!((log.first(), log.held()), (500, 500 + 3 * block));
+        assert_eq!(log.memory_bytes(), 8 * BLOCK_BYTES);
+        log.trim(500 + block, 1);
+        assert_eq!((log.first(), log.held()), (500 + block, 500 + 3 * block));
+        log.trim(500 + 5 * block, 1);
+        assert_eq!((log.first(), log.held()), (500 + 3 * block, 500 + 3 * block));
+        log.trim(500 + 5 * block, 1);
+        assert_eq!((log.first(), log.held()), (500 + 5 * block, 500 + 5 * block));
+        // A block that was lent is still written whole by whoever has it.
+        let lent = log.lend(log.held()).unwrap();
+        log.push(&[1, 2, 3]);
+        assert_eq!(lent.len(), BLOCK_BYTES);
+        assert_eq!(log.read(500 + 10 * block), [7, 7, 7, 7, 7, 7, 7, 7, 7, 1, 2, 3]);
     }
 
     #[test]

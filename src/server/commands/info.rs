@@ -295,7 +295,7 @@ fn stats(o: &mut Outside, e: &mut Engine, text: &mut String) {
         "pubsub_channels": e.pubsub.channels.len(),
         "pubsub_patterns": e.pubsub.patterns.len(),
         "pubsubshard_channels": e.pubsub.shard.len(),
-        "latest_fork_usec": 0,
+        "latest_fork_usec": o.saving.snapshot_us,
         "total_forks": 0,
         "migrate_cached_sockets": 0,
         "slave_expires_tracked_keys": 0,
@@ -388,6 +388,7 @@ fn replication(o: &mut Outside, e: &mut Engine, text: &mut String) {
         "repl_backlog_size": e.config.repl_backlog_size.get(),
         "repl_backlog_first_byte_offset": first,
         "repl_backlog_histlen": if backlog { o.log.len() } else { 0 },
+        "repl_log_spilled_bytes": super::super::spill::Spill::bytes(&o.log),
     );
 }
 
