@@ -44,57 +44,31 @@ pub(crate) enum Trail<'a> {
     Order(Branch<'a, Scored>),
 }
 
-fn ask_packed<'a>(listpack: &'a Listpack) -> Trail<'a> {
-    prefetch(listpack.address());
-    Trail::Packed(listpack)
-}
-
 impl<'a> Trail<'a> {
-    /// Reads what is there and asks for the next part. Also gives the table of members where there is one, and whether they have scores.
-    pub(crate) fn step(self) -> (Trail<'a>, Option<(&'a Trie, bool)>) {
-        let next = match self {
-            Trail::End => Trail::End,
-            Trail::Value(Value::List(list)) => match list.shape() {
-                ListShape::Short(listpack) => ask_packed(listpack),
-                ListShape::Long(tree) => Trail::List(Branch::new(tree)),
-            },
-            Trail::Value(Value::Hash(hash)) => match (hash.as_listpack(), hash.table()) {
-                (Some(listpack), _) => ask_packed(listpack),
-                (None, Some(table)) => {
-                    prefetch(std::ptr::from_ref(table).cast());
-                    Trail::Fields(table)
-                }
-                (None, None) => Trail::End,
-            },
-            Trail::Value(Value::Set(set)) => match (set.as_listpack(), set.table()) {
-                (Some(listpack), _) => ask_packed(listpack),
-                (None, members) => return (Trail::End, members.map(|members| (members, false))),
-            },
-            Trail::Value(Value::ZSet(zset)) => match (zset.as_listpack(), zset.table()) {
-                (Some(listpack), _) => ask_packed(listpack),
-                (None, Some(table)) => {
-                    prefetch(std::ptr::from_ref(table).cast());
-                    Trail::Scores(table)
-                }
-                (None, None) => Trail::End,
-            },
+    /// Reads what is there and asks for the next part. Gives the table of members where one comes into sight, and whether they have
+    /// scores.
+    #[inline(always)]
+    pub(crate) fn step(&mut self) -> Option<(&'a Trie, bool)> {
+        match *self {
+            Trail::End => {}
+            Trail::Value(value) => return self.enter(value),
             Trail::List(branch) => match branch.step() {
-                Ok(branch) => Trail::List(branch),
-                Err(Some((first, last))) => Trail::Chunks(first.ask_listpack(), last.ask_listpack()),
-                Err(None) => Trail::End,
+                Ok(branch) => *self = Trail::List(branch),
+                Err(Some((first, last))) => *self = Trail::Chunks(first.ask_listpack(), last.ask_listpack()),
+                Err(None) => *self = Trail::End,
             },
             Trail::Chunks(first, last) => {
                 for listpack in [first, last].into_iter().flatten() {
                     prefetch(listpack.address());
                 }
-                Trail::Ends(first, last)
+                *self = Trail::Ends(first, last);
             }
             Trail::Packed(listpack) => {
                 let bytes = listpack.as_bytes();
                 for line in bytes.chunks(LINE).take(PACKED_BYTES / LINE).skip(1) {
                     prefetch(line.as_ptr());
                 }
-                Trail::End
+                *self = Trail::End;
             }
             Trail::Ends(first, last) => {
                 if let Some(first) = first {
@@ -106,22 +80,65 @@ impl<'a> Trail<'a> {
                     prefetch(end.wrapping_sub(1));
                     prefetch(end.wrapping_add(LINE));
                 }
-                Trail::End
+                *self = Trail::End;
             }
-            Trail::Fields(fields) => return (Trail::End, Some((fields, false))),
+            Trail::Fields(fields) => {
+                *self = Trail::End;
+                return Some((fields, false));
+            }
             Trail::Scores(table) => {
-                return (Trail::Order(Branch::new(table.order())), Some((table.members(), true)));
+                *self = Trail::Order(Branch::new(table.order()));
+                return Some((table.members(), true));
             }
             Trail::Order(branch) => match branch.step() {
-                Ok(branch) => Trail::Order(branch),
+                Ok(branch) => *self = Trail::Order(branch),
                 Err(ends) => {
                     if let Some((first, _)) = ends {
                         prefetch(first.address());
                     }
-                    Trail::End
+                    *self = Trail::End;
                 }
             },
+        }
+        None
+    }
+
+    /// The first step, from the entry into its value.
+    fn enter(&mut self, value: &'a Value) -> Option<(&'a Trie, bool)> {
+        let packed = match value {
+            Value::List(list) => match list.shape() {
+                ListShape::Short(listpack) => Some(listpack),
+                ListShape::Long(tree) => {
+                    *self = Trail::List(Branch::new(tree));
+                    return None;
+                }
+            },
+            Value::Hash(hash) => hash.as_listpack(),
+            Value::Set(set) => set.as_listpack(),
+            Value::ZSet(zset) => zset.as_listpack(),
         };
-        (next, None)
+        *self = Trail::End;
+        if let Some(listpack) = packed {
+            prefetch(listpack.address());
+            *self = Trail::Packed(listpack);
+            return None;
+        }
+        match value {
+            Value::Set(set) => return set.table().map(|members| (members, false)),
+            Value::Hash(hash) => {
+                if let Some(table) = hash.table() {
+                    prefetch(std::ptr::from_ref(table).cast());
+                    *self = Trail::Fields(table);
+                }
+            }
+            Value::ZSet(zset) => {
+                if let Some(table) = zset.table() {
+                    prefetch(std::ptr::from_ref(table).cast());
+                    *self = Trail::Scores(table);
+                }
+            }
+            Value::List(_) => {}
+        }
+        None
     }
 }

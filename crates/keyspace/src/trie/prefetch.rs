@@ -50,9 +50,7 @@ fn prefetch_values(entries: &[Option<&Entry>; WIDTH], member: impl Fn(usize, boo
                 continue;
             }
             going = true;
-            let (next, members) = trail.step();
-            *trail = next;
-            if let Some((members, scored)) = members
+            if let Some((members, scored)) = trail.step()
                 && let Some(root) = &members.root
                 && let Some(hash) = member(at, scored)
             {
