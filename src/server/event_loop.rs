@@ -291,7 +291,8 @@ impl Server {
                 }
                 let flow = engine.execute(outside, &args);
                 engine.store.clear_hint();
-                if conn.peer == Peer::Primary {
+                // What was not run is not ours yet: it is asked for again, or comes when the pause is over.
+                if conn.peer == Peer::Primary && !matches!(flow, Flow::Dropped | Flow::Postponed) {
                     outside.applied(engine, key, args.raw());
                 }
                 match flow {
@@ -307,7 +308,7 @@ impl Server {
                         part.cut = true;
                         skipping = true;
                     }
-                    Flow::Close => {
+                    Flow::Close | Flow::Dropped => {
                         part.consumed = usize::MAX;
                         part.cut = true;
                         skipping = true;
@@ -330,6 +331,7 @@ impl Server {
             let id = part.conn;
             let Some(conn) = self.conns.get_mut(id) else { continue };
             conn.in_batch = false;
+            let from_primary = conn.peer == Peer::Primary;
             if part.cut {
                 conn.parser = resp::RequestParser::default();
             }
@@ -374,7 +376,7 @@ impl Server {
                 if !part.cut {
                     self.protocol_error(id, error);
                 }
-            } else if input as i64 > self.engine.config.client_query_buffer_limit.get() {
+            } else if !from_primary && input as i64 > self.engine.config.client_query_buffer_limit.get() {
                 log!(
                     Warning,
                     "Closing client that reached max query buffer length: {} (qbuf initial bytes: {input})",
@@ -417,6 +419,7 @@ impl Server {
     pub fn settle(&mut self) {
         self.outside.take_effects(&mut self.engine);
         self.do_todos();
+        self.failover_cron();
         while !self.engine.orders.is_empty() || !self.engine.dirty_clients.is_empty() {
             for key in std::mem::take(&mut self.engine.dirty_clients) {
                 if let Some(client) = self.engine.clients.get_mut(key) {
@@ -429,6 +432,9 @@ impl Server {
             for order in std::mem::take(&mut self.engine.orders) {
                 self.obey(order);
             }
+        }
+        if let Some(time) = self.sleep_first.take() {
+            std::thread::sleep(time);
         }
         for id in std::mem::take(&mut self.touched) {
             if let Some(conn) = self.conns.get_mut(id) {

@@ -8,6 +8,7 @@
 
 use super::Server;
 use super::conns::Peer;
+use super::failover::Stage;
 use super::log::log;
 use super::notes::Note;
 use engine::client::{ClientFlags, ClientKey};
@@ -349,6 +350,14 @@ impl Server {
         }
     }
 
+    /// Asks the replicas to acknowledge, if somebody waits for that and the stream may grow.
+    pub fn ask_replicas_if_wanted(&mut self) {
+        if self.outside.ask_later && !self.engine.pause.holds_writes(self.engine.store.now_ms) {
+            self.outside.ask_later = false;
+            self.ask_replicas();
+        }
+    }
+
     /// Asks all replicas to acknowledge at once.
     pub fn ask_replicas(&mut self) {
         if self.engine.stream.enabled && !self.outside.replicas.table.is_empty() {
@@ -369,8 +378,13 @@ impl Server {
 
     /// Cuts all replicas off, so that they ask again and learn of a new history.
     pub fn disconnect_replicas(&mut self) {
-        for key in self.outside.replicas.table.keys().copied().collect::<Vec<_>>() {
-            if let Some(id) = self.conns.of_client(key) {
+        self.disconnect(&self.outside.replicas.table.keys().copied().collect::<Vec<_>>());
+    }
+
+    /// Closes the connections of these clients.
+    pub fn disconnect(&mut self, keys: &[ClientKey]) {
+        for key in keys {
+            if let Some(id) = self.conns.of_client(*key) {
                 self.close(id);
             }
         }
@@ -381,7 +395,9 @@ impl Server {
         let now_ms = self.engine.store.now_ms;
         let following = self.outside.link.is_following();
         let period = self.engine.config.repl_ping_replica_period.get();
-        if !following && !self.outside.replicas.table.is_empty() && self.seconds.is_multiple_of(period as u64) {
+        // A heartbeat would be one more thing for the target of a failover to catch up with.
+        let quiet = following || self.outside.failover.stage != Stage::None;
+        if !quiet && !self.outside.replicas.table.is_empty() && self.seconds.is_multiple_of(period as u64) {
             self.engine.stream.append_raw(b"*1\r\n$4\r\nPING\r\n");
             self.outside.take_effects(&mut self.engine);
         }

@@ -284,6 +284,8 @@ fn start(config: Config) -> Result<Server, String> {
         },
         loading_since_ms: None,
         shutdown: None,
+        failover: super::failover::Failover::default(),
+        ask_later: false,
     };
     let (notes_sender, notes) = channel();
     let mut server = Server {
@@ -302,6 +304,7 @@ fn start(config: Config) -> Result<Server, String> {
         next_tick_ms: 0,
         second_ms: started_ms,
         seconds: 0,
+        sleep_first: None,
         exit: None,
     };
     server.banner();

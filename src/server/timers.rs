@@ -36,6 +36,7 @@ impl Server {
         }
         self.sample();
         self.end_pause();
+        self.failover_cron();
         self.link_cron();
         self.start_transfers();
         self.saving_cron();
@@ -102,18 +103,10 @@ impl Server {
 
     /// Lets postponed clients go on when the pause is over.
     pub fn end_pause(&mut self) {
-        let now_ms = self.engine.store.now_ms;
-        if !self.engine.gates.any(Gates::PAUSED) {
-            return;
+        if self.engine.gates.any(Gates::PAUSED) {
+            self.engine.pause_changed();
         }
-        if self.engine.pause.holds_writes(now_ms) {
-            self.engine.store.frozen = true;
-            return;
-        }
-        self.engine.pause.end();
-        self.engine.gates.set(Gates::PAUSED, false);
-        self.engine.store.frozen = false;
-        self.resume_postponed();
+        self.ask_replicas_if_wanted();
     }
 
     /// Gives postponed clients' requests to the engine again.
@@ -179,10 +172,16 @@ impl Server {
         for todo in std::mem::take(&mut self.outside.todos) {
             match todo {
                 Todo::ReplicaAttached(key) => self.replica_attached(key),
-                Todo::Follow(host, port) => self.follow(host, port),
-                Todo::StopFollowing => self.stop_following(),
+                Todo::TryLink => self.link_cron(),
+                Todo::CloseLink(id) => self.close(id),
+                Todo::DisconnectReplicas(keys) => self.disconnect(&keys),
                 Todo::Acknowledge => self.acknowledge(),
-                Todo::AskReplicas => self.ask_replicas(),
+                Todo::AskReplicas => {
+                    self.outside.ask_later = true;
+                    self.ask_replicas_if_wanted();
+                }
+                Todo::AskReplicasNow => self.ask_replicas(),
+                Todo::Sleep(time) => self.sleep_first = Some(time),
                 Todo::BackgroundSave => self.begin_save(),
                 Todo::Shutdown(shutdown) => self.begin_shutdown(shutdown),
                 Todo::SettingChanged(name) => self.setting_changed(name),

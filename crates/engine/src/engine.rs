@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::effects::Stream;
 use crate::error::{self, Error};
 use crate::host::Host;
-use crate::pause::Pause;
+use crate::pause::{Holder, Pause};
 use crate::pubsub::PubSub;
 use crate::spec::Flags;
 use crate::stats::Stats;
@@ -40,6 +40,8 @@ pub enum Flow {
     Postponed,
     /// The client is to be closed; its further requests are not run.
     Close,
+    /// It was not run: the client is being closed.
+    Dropped,
 }
 
 /// Conditions of the whole server under which some commands are refused or need a check first.
@@ -345,7 +347,7 @@ impl Engine {
     fn admit(&mut self, command: &'static Command, args: &Args) -> Option<Flow> {
         let flags = self.clients[self.current].flags;
         if flags.any(ClientFlags::CLOSING | ClientFlags::CLOSE_AFTER_REPLY) {
-            return Some(Flow::Close);
+            return Some(Flow::Dropped);
         }
         let from_primary = flags.any(ClientFlags::PRIMARY);
         let is_exec = command.spec.name == "exec";
@@ -418,7 +420,6 @@ impl Engine {
         }
         let may_replicate = is_write || command.flags.has(Flags::MAY_REPLICATE);
         if self.gates.any(Gates::PAUSED)
-            && !from_primary
             && !flags.any(ClientFlags::REPLICA)
             && self.pause.holds(self.store.now_ms, may_replicate || (is_exec && queued_any(self, Flags::MAY_REPLICATE)))
         {
@@ -542,6 +543,29 @@ impl Engine {
             client.flags.set(ClientFlags::REPLY_SKIP, flags.any(ClientFlags::REPLY_SKIP_NEXT));
             client.flags.set(ClientFlags::REPLY_SKIP_NEXT, false);
         }
+    }
+
+    /// Holds commands back until `until_ms`: all, or those that may write. Expiry and eviction write, and wait too.
+    pub fn pause_begin(&mut self, holder: Holder, until_ms: i64, writes_only: bool) {
+        self.pause.begin(holder, until_ms, writes_only);
+        self.pause_changed();
+    }
+
+    /// Ends what one holder holds back.
+    pub fn pause_end(&mut self, holder: Holder) {
+        self.pause.end(holder);
+        self.pause_changed();
+    }
+
+    /// A pause has begun or ended, maybe because its time is up: those it put off go on.
+    pub fn pause_changed(&mut self) {
+        if self.pause.lifted(self.store.now_ms) {
+            // What still has to wait is put off again.
+            self.orders.push(Order::ResumePostponed);
+        }
+        let paused = self.pause.holds_writes(self.store.now_ms);
+        self.gates.set(Gates::PAUSED, paused);
+        self.store.frozen = paused;
     }
 
     /// Bytes of replies from which on the running client will be closed for its output limit: what would come

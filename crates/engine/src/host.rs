@@ -17,6 +17,7 @@ pub enum HostCommand {
     ConfigRewrite,
     ConfigResetStat,
     Debug,
+    Failover,
     Info,
     LastSave,
     MemoryDoctor,

@@ -89,6 +89,9 @@ fn server(o: &mut Outside, e: &mut Engine, text: &mut String) {
         "config_file": e.config.file.as_deref().unwrap_or(""),
         "io_threads_active": 0,
     );
+    if let Some(pending) = &o.shutdown {
+        fields!(text, "shutdown_in_milliseconds": (pending.deadline_ms - e.store.now_ms).max(0));
+    }
     let mut listener = 0;
     if e.config.port.get() > 0 {
         let _ = write!(text, "listener{listener}:name=tcp");
@@ -379,7 +382,7 @@ fn replication(o: &mut Outside, e: &mut Engine, text: &mut String) {
     let backlog = o.replicas.backlog;
     let first = if backlog { o.log.first() + 1 } else { 0 };
     fields!(text,
-        "master_failover_state": "no-failover",
+        "master_failover_state": o.failover.stage.name(),
         "master_replid": o.history.id,
         "master_replid2": o.history.second_id,
         "master_repl_offset": o.log.end(),

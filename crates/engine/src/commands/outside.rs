@@ -22,6 +22,7 @@ outside! {
     "config|rewrite" => ConfigRewrite,
     "config|set" => ConfigSet,
     "debug" => Debug,
+    "failover" => Failover,
     "info" => Info,
     "lastsave" => LastSave,
     "memory|doctor" => MemoryDoctor,
