@@ -443,6 +443,7 @@ impl Server {
             self.flush(id);
         }
         self.feed_replicas();
+        self.trim_log();
         if self.engine.store.keyspace.has_trash() {
             let trash = self.engine.store.keyspace.take_trash();
             self.freer.free(trash);
@@ -458,6 +459,12 @@ impl Server {
                     Some(Peer::Primary) => self.link_lost(id, None),
                     _ => self.close(id),
                 }
+            }
+            Order::CloseReplica(key, command) => {
+                let Some(id) = self.conns.of_client(key) else { return };
+                let text = self.client_text(id);
+                log!(Warning, "Replica generated a reply to command '{command}', disconnecting it: {text}");
+                self.close(id);
             }
             Order::ResumePostponed => self.resume_postponed(),
             Order::CloseAfterReply(key) => {

@@ -57,8 +57,10 @@ pub struct Transfer {
     pub received: Arc<AtomicU64>,
     /// When it began, Unix milliseconds.
     pub since_ms: i64,
-    /// The old data is still served meanwhile.
-    pub beside: bool,
+    /// The old data is kept meanwhile, and stays if this fails.
+    beside: bool,
+    /// And it is served, because it is an earlier state of the same history.
+    serves: bool,
     id: ReplicationId,
     offset: u64,
 }
@@ -102,12 +104,12 @@ impl Link {
 
     /// Whether data is being received and there is nothing to serve meanwhile.
     pub fn is_loading_without_data(&self) -> bool {
-        matches!(&self.state, LinkState::Loading(t) if !t.beside)
+        matches!(&self.state, LinkState::Loading(t) if !t.serves)
     }
 
     /// Whether data is being received while the old is served.
     pub fn is_loading_beside_data(&self) -> bool {
-        matches!(&self.state, LinkState::Loading(t) if t.beside)
+        matches!(&self.state, LinkState::Loading(t) if t.serves)
     }
 
     /// The database that the stream has selected as far as it is applied.
@@ -506,11 +508,13 @@ impl Server {
             received: received.clone(),
             since_ms: self.engine.store.now_ms,
             beside,
+            serves: beside && same_history,
             id: history,
             offset,
         });
         self.outside.link.has_history = false;
         self.outside.set_gates(&mut self.engine);
+        log!(Notice, "MASTER <-> REPLICA sync: Loading DB in memory");
         let attempt = self.outside.link.attempt;
         let (sender, waker) = (self.notes_sender.clone(), self.net.waker());
         let mut options = engine::rdb::LoadOptions::from_config(&self.engine.config, self.engine.store.now_ms);
@@ -584,6 +588,7 @@ impl Server {
         );
         self.engine.stats.loaded_keys = loaded.keys;
         self.engine.stats.load_expired_keys = loaded.expired;
+        self.engine.store.own_expiring.clear();
         let old = self.engine.store.keyspace.replace(loaded.keyspace);
         self.freer.free(old);
         for db in 0..self.engine.store.keyspace.databases() {

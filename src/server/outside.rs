@@ -135,6 +135,8 @@ impl Outside {
 
     /// A replica's connection is gone.
     pub fn forget_replica(&mut self, key: ClientKey) {
+        // The key may be given to another client, of whom nothing is known yet.
+        self.replicas.about.remove(&key);
         if let Some(replica) = self.replicas.table.remove(&key) {
             replica.cancel();
         }

@@ -61,6 +61,10 @@ impl Server {
 
     /// Removes keys whose time is up, for a bounded time; false where more are due.
     fn expire_keys(&mut self) -> bool {
+        if self.engine.store.is_replica && !self.engine.store.frozen {
+            self.engine.store.expire_own(EXPIRE_PORTION);
+            self.engine.settle(0, b"");
+        }
         let store = &self.engine.store;
         if store.is_replica
             || !store.active_expire

@@ -99,6 +99,8 @@ pub enum Order {
     CloseAfterReply(ClientKey),
     /// This client is no longer blocked: go on with the requests it has sent meanwhile.
     Resume(ClientKey),
+    /// This replica has sent a command that is answered, and an answer would spoil its stream: close it.
+    CloseReplica(ClientKey, &'static str),
     /// A pause has ended: go on with all clients that it put off.
     ResumePostponed,
 }
@@ -349,6 +351,12 @@ impl Engine {
         if flags.any(ClientFlags::CLOSING | ClientFlags::CLOSE_AFTER_REPLY) {
             return Some(Flow::Dropped);
         }
+        if flags.any(ClientFlags::REPLICA)
+            && !flags.any(ClientFlags::MONITOR)
+            && command.flags.any(Flags::WRITE | Flags::READONLY)
+        {
+            return Some(self.refuse(Some(command), Error::fixed("ERR Replica can't interact with the keyspace")));
+        }
         let from_primary = flags.any(ClientFlags::PRIMARY);
         let is_exec = command.spec.name == "exec";
         // EXEC counts as what it has queued.
@@ -483,6 +491,9 @@ impl Engine {
         let store = &mut self.store;
         if store.fx.dirty > 0 {
             self.stats.dirty += store.fx.dirty;
+            if store.is_replica && !store.from_primary {
+                store.remember_own_expiring(db, request);
+            }
         }
         if !store.from_primary
             && self.stream.record(&store.fx, db, request)
@@ -494,6 +505,13 @@ impl Engine {
         if !store.touched_watchers.is_empty() || !store.events.is_empty() {
             self.spread_news();
         }
+    }
+
+    /// Propagates what has been changed so far by itself: keys that a walk has found to be expired are no
+    /// transaction, however many they are.
+    pub fn settle_apart(&mut self) {
+        let db = self.store.db;
+        self.settle(db, b"");
     }
 
     /// Tells watchers and subscribers of keyspace events what has happened.
@@ -535,6 +553,16 @@ impl Engine {
     fn end_reply_skip(&mut self, start: usize) {
         let Some(client) = self.clients.get_mut(self.current) else { return };
         let flags = client.flags;
+        if flags.any(ClientFlags::REPLICA)
+            && self.out.buf.len() > start
+            && let Some(command) = client.last_command.and_then(|i| self.table.iter_all().find(|c| c.index == i))
+            && !matches!(command.spec.name, "psync" | "sync")
+        {
+            self.out.buf.truncate(start);
+            client.flags.set(ClientFlags::CLOSING, true);
+            self.orders.push(Order::CloseReplica(self.current, command.spec.name));
+            return;
+        }
         let unwanted = ClientFlags::REPLY_OFF | ClientFlags::REPLY_SKIP | ClientFlags::PRIMARY;
         if flags.any(unwanted) && !self.in_exec {
             self.out.buf.truncate(start);

@@ -202,7 +202,8 @@ fn randomkey(e: &mut Engine, _: &Args) -> Result {
             return Ok(());
         }
         let key = entry.key().to_vec();
-        e.store.expire_if_due(&key);
+        e.store.expire_seen(&key);
+        e.settle_apart();
     }
     e.out.null();
     Ok(())

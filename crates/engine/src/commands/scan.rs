@@ -131,7 +131,8 @@ fn scan(e: &mut Engine, a: &Args) -> Result {
     });
     // What a walk comes upon and is past its time goes, as it does when it is looked up.
     for key in expired {
-        e.store.expire_if_due(&key);
+        e.store.expire_seen(&key);
+        e.settle_apart();
     }
     Ok(())
 }
