@@ -100,9 +100,21 @@ impl Server {
             self.engine.set_time_us(super::clock::unix_us());
             self.take_events(&mut events);
             self.begin_loading();
+            let commands = self.engine.stats.commands_total;
             self.run_batch();
+            let commands = self.engine.stats.commands_total - commands;
+            // The engine looks at the clock after each command, so this look costs nothing.
+            let ran_ns = if commands > 0 { self.engine.tick_ns - self.engine.time_set_ns } else { 0 };
+            let began_ns = self.engine.time_set_ns;
             self.settle();
             self.run_timers();
+            let now_ns = super::clock::monotonic_ns();
+            let rounds = &mut self.engine.stats.rounds;
+            rounds.count += 1;
+            rounds.nanos += now_ns.saturating_sub(began_ns);
+            rounds.longest_ns = rounds.longest_ns.max(now_ns.saturating_sub(began_ns));
+            rounds.command_ns += ran_ns;
+            rounds.commands_max = rounds.commands_max.max(commands);
             if let Some(code) = self.exit {
                 return code;
             }
@@ -167,6 +179,12 @@ impl Server {
         }
         if !conn.input.is_empty() {
             conn.input.extend_from_slice(self.net.data(slot));
+            if conn.peer != Peer::Primary
+                && conn.input.len() as i64 > self.engine.config.client_query_buffer_limit.get()
+            {
+                self.close_for_input(id);
+                return;
+            }
             self.parse(id, None);
         } else {
             self.parse(id, Some(slot));
@@ -377,13 +395,7 @@ impl Server {
                     self.protocol_error(id, error);
                 }
             } else if !from_primary && input as i64 > self.engine.config.client_query_buffer_limit.get() {
-                log!(
-                    Warning,
-                    "Closing client that reached max query buffer length: {} (qbuf initial bytes: {input})",
-                    self.client_text(id)
-                );
-                self.engine.stats.query_limit_closes += 1;
-                self.close(id);
+                self.close_for_input(id);
             }
         }
         self.batch.parts = parts;
@@ -395,6 +407,12 @@ impl Server {
                 }
             }
         }
+    }
+
+    fn close_for_input(&mut self, id: ConnId) {
+        log!(Warning, "Closing client that reached max query buffer length: {}", self.client_text(id));
+        self.engine.stats.query_limit_closes += 1;
+        self.close(id);
     }
 
     fn protocol_error(&mut self, id: ConnId, error: &resp::ProtocolError) {
@@ -466,6 +484,7 @@ impl Server {
                 log!(Warning, "Replica generated a reply to command '{command}', disconnecting it: {text}");
                 self.close(id);
             }
+            Order::Flushed => self.flushed(),
             Order::ResumePostponed => self.resume_postponed(),
             Order::CloseAfterReply(key) => {
                 if let Some(id) = self.conns.of_client(key) {

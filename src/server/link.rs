@@ -57,9 +57,7 @@ pub struct Transfer {
     pub received: Arc<AtomicU64>,
     /// When it began, Unix milliseconds.
     pub since_ms: i64,
-    /// The old data is kept meanwhile, and stays if this fails.
-    beside: bool,
-    /// And it is served, because it is an earlier state of the same history.
+    /// The old data is served meanwhile, because it is an earlier state of the same history.
     serves: bool,
     id: ReplicationId,
     offset: u64,
@@ -100,6 +98,11 @@ impl Link {
     /// Whether the stream flows.
     pub fn is_up(&self) -> bool {
         matches!(self.state, LinkState::Up(..))
+    }
+
+    /// Whether data is being received.
+    pub fn is_loading(&self) -> bool {
+        matches!(self.state, LinkState::Loading(_))
     }
 
     /// Whether data is being received and there is nothing to serve meanwhile.
@@ -179,6 +182,7 @@ impl Outside {
         let old = self.history.id;
         self.history.shift(new_replication_id(), end);
         self.replicas.backlog = true;
+        self.replicas.none_since_ms = engine.store.now_ms;
         engine.stream.enabled = true;
         engine.stream.end_offset = end;
         engine.stream.forget_selected();
@@ -507,7 +511,6 @@ impl Server {
             cancel: cancel.clone(),
             received: received.clone(),
             since_ms: self.engine.store.now_ms,
-            beside,
             serves: beside && same_history,
             id: history,
             offset,

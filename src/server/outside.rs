@@ -60,6 +60,10 @@ pub struct Outside {
     pub loading_since_ms: Option<i64>,
     /// The stop that is under way, if any.
     pub shutdown: Option<super::shutdown::Pending>,
+    /// DEBUG PAUSE-CRON: nothing happens by time.
+    pub cron_paused: bool,
+    /// DEBUG CONFIG-REWRITE-FORCE-ALL: also options that have their defaults are written.
+    pub rewrite_all: bool,
     /// Handing the role of primary over.
     pub failover: super::failover::Failover,
     /// Replicas are to be asked how far they are as soon as writes no longer wait.
@@ -127,6 +131,7 @@ impl Outside {
             engine.stream.enabled = true;
         }
         self.replicas.backlog = true;
+        self.replicas.none_since_ms = engine.store.now_ms;
         let end = self.log.end();
         self.log.restart(end);
         engine.stream.end_offset = end;
@@ -182,8 +187,9 @@ impl Host for Outside {
         match command {
             HostCommand::BgSave => persistence::bgsave(self, engine, args),
             HostCommand::ConfigGet => config::get(engine, args),
+            HostCommand::ConfigHelp => config::help(engine),
             HostCommand::ConfigSet => config::set(self, engine, args),
-            HostCommand::ConfigRewrite => config::rewrite(engine),
+            HostCommand::ConfigRewrite => config::rewrite(self, engine),
             HostCommand::ConfigResetStat => config::reset_stat(self, engine),
             HostCommand::Debug => debug::debug(self, engine, args),
             HostCommand::Failover => super::failover::failover(self, engine, args),

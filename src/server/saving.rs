@@ -195,6 +195,17 @@ impl Server {
         }
     }
 
+    /// After FLUSHALL, where there are save points, the file is made anew at once: a restart shall not bring back what
+    /// was thrown away.
+    pub fn flushed(&mut self) {
+        let wanted = !self.engine.config.save.0.is_empty() && self.outside.saving.running_since_ms.is_none();
+        if wanted && !self.outside.link.is_loading() && self.outside.loading_since_ms.is_none() {
+            // The error is logged, and refuses writes where that is asked for.
+            let _ = save_now(&mut self.outside, &mut self.engine);
+            self.outside.set_gates(&mut self.engine);
+        }
+    }
+
     /// Each tick: the save points.
     pub fn saving_cron(&mut self) {
         let saving = &self.outside.saving;
@@ -287,6 +298,7 @@ impl Server {
             if !self.outside.link.is_following() {
                 self.outside.history.shift(super::outside::new_replication_id(), offset);
                 self.outside.replicas.backlog = true;
+                self.outside.replicas.none_since_ms = self.engine.store.now_ms;
                 self.engine.stream.enabled = true;
             }
         }

@@ -50,7 +50,13 @@ impl Server {
             return;
         }
         log!(Warning, "Received {name} scheduling shutdown...");
-        self.begin_shutdown(Shutdown { mode });
+        let shutdown = Shutdown { mode };
+        if self.outside.cron_paused {
+            // What a signal asks for is done by the timers.
+            self.outside.shutdown = Some(Pending { shutdown, deadline_ms: i64::MAX });
+            return;
+        }
+        self.begin_shutdown(shutdown);
     }
 
     /// Begins to stop: replicas get time to catch up first.

@@ -284,6 +284,8 @@ fn start(config: Config) -> Result<Server, String> {
         },
         loading_since_ms: None,
         shutdown: None,
+        cron_paused: false,
+        rewrite_all: false,
         failover: super::failover::Failover::default(),
         ask_later: false,
     };
@@ -339,7 +341,7 @@ impl Server {
         let port = config.port.get() as u16;
         let mut opened = 0;
         if port > 0 {
-            for bind in config.bind.0.clone() {
+            for bind in config.bind.0.iter().filter(|bind| !bind.is_empty()).cloned().collect::<Vec<_>>() {
                 let (optional, host) = match bind.strip_prefix('-') {
                     Some(host) => (true, host.to_owned()),
                     None => (false, bind.clone()),
@@ -368,7 +370,7 @@ impl Server {
                     }
                 }
             }
-            if opened == 0 {
+            if opened == 0 && !config.bind.0.iter().all(String::is_empty) {
                 return Err(format!(
                     "Failed listening on port {port} (tcp), aborting: none of the addresses of the option `bind` is this machine's."
                 ));

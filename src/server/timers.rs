@@ -27,6 +27,11 @@ impl Server {
             return;
         }
         self.next_tick_ms = now_ms + TICK_MS;
+        if self.outside.cron_paused {
+            self.settle();
+            return;
+        }
+        let began_ns = super::clock::monotonic_ns();
         if !self.expire_keys() {
             self.next_tick_ms = now_ms + BUSY_TICK_MS;
         }
@@ -47,6 +52,7 @@ impl Server {
             self.each_second();
         }
         self.settle();
+        self.engine.stats.rounds.timer_ns += super::clock::monotonic_ns().saturating_sub(began_ns);
     }
 
     fn each_second(&mut self) {
@@ -96,7 +102,16 @@ impl Server {
 
     fn sample(&mut self) {
         let stats = &mut self.engine.stats;
-        let counters = [stats.commands_total, stats.net_in, stats.net_out, stats.repl_in, stats.repl_out];
+        let rounds = stats.rounds;
+        let counters = [
+            stats.commands_total,
+            stats.net_in,
+            stats.net_out,
+            stats.repl_in,
+            stats.repl_out,
+            rounds.count,
+            rounds.nanos,
+        ];
         stats.rates.sample(self.engine.store.now_ms, counters);
         let used = self.engine.store.meter.used();
         if used > stats.peak_memory {

@@ -101,6 +101,8 @@ pub enum Order {
     Resume(ClientKey),
     /// This replica has sent a command that is answered, and an answer would spoil its stream: close it.
     CloseReplica(ClientKey, &'static str),
+    /// All data is gone by FLUSHALL: the file that is there is out of date.
+    Flushed,
     /// A pause has ended: go on with all clients that it put off.
     ResumePostponed,
 }

@@ -13,6 +13,7 @@ use resp::Args;
 pub enum HostCommand {
     BgSave,
     ConfigGet,
+    ConfigHelp,
     ConfigSet,
     ConfigRewrite,
     ConfigResetStat,

@@ -41,6 +41,16 @@ pub fn debug(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
             e.store.active_expire = int(&a[2])? != 0;
             e.out.ok();
         }
+        () if is(word, "pause-cron") && a.len() == 3 => {
+            o.cron_paused = int(&a[2])? != 0;
+            e.out.ok();
+        }
+        () if is(word, "config-rewrite-force-all") && a.len() == 2 => {
+            o.rewrite_all = true;
+            let result = crate::server::commands::config::rewrite(o, e);
+            o.rewrite_all = false;
+            result?;
+        }
         () if is(word, "digest") && a.len() == 2 => e.out.simple(&data_digest(e)),
         () if is(word, "digest-value") => {
             e.out.array(a.len() - 2);

@@ -25,9 +25,10 @@ const SECTIONS: &[Section] = &[
     ("keyspace", keyspace_section),
     ("commandstats", commandstats),
     ("latencystats", latencystats),
+    ("debug", debug),
 ];
 /// Sections that are not part of the default answer.
-const ON_REQUEST: &[&str] = &["commandstats", "latencystats"];
+const ON_REQUEST: &[&str] = &["commandstats", "latencystats", "debug"];
 
 /// INFO [section …].
 pub fn info(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
@@ -37,7 +38,8 @@ pub fn info(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
     let default = words.is_empty() || has("default");
     let mut text = String::new();
     for (name, write) in SECTIONS {
-        if all || has(name) || (default && !ON_REQUEST.contains(name)) {
+        // Figures for those who look into the server itself come only under their own name.
+        if (all && *name != "debug") || has(name) || (default && !ON_REQUEST.contains(name)) {
             if !text.is_empty() {
                 text.push_str("\r\n");
             }
@@ -322,6 +324,11 @@ fn stats(o: &mut Outside, e: &mut Engine, text: &mut String) {
         "reply_buffer_expands": 0,
         "client_query_buffer_limit_disconnections": s.query_limit_closes,
         "client_output_buffer_limit_disconnections": s.output_limit_closes,
+        "eventloop_cycles": s.rounds.count,
+        "eventloop_duration_sum": s.rounds.nanos / 1000,
+        "eventloop_duration_cmd_sum": s.rounds.command_ns / 1000,
+        "instantaneous_eventloop_cycles_per_sec": s.rates.per_second(5),
+        "instantaneous_eventloop_duration_usec": s.rates.per_second(6) / 1000 / s.rates.per_second(5).max(1),
         "acl_access_denied_auth": 0,
         "acl_access_denied_cmd": 0,
         "acl_access_denied_key": 0,
@@ -405,6 +412,16 @@ fn cpu(_: &mut Outside, _: &mut Engine, text: &mut String) {
         "used_cpu_user": format_args!("{:.6}", seconds(11)),
         "used_cpu_sys_children": format_args!("{:.6}", seconds(14)),
         "used_cpu_user_children": format_args!("{:.6}", seconds(13)),
+    );
+}
+
+fn debug(_: &mut Outside, e: &mut Engine, text: &mut String) {
+    let rounds = &e.stats.rounds;
+    fields!(text,
+        "eventloop_duration_aof_sum": 0,
+        "eventloop_duration_cron_sum": rounds.timer_ns / 1000,
+        "eventloop_duration_max": rounds.longest_ns / 1000,
+        "eventloop_cmd_per_cycle_max": rounds.commands_max,
     );
 }
 

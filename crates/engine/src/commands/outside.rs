@@ -18,6 +18,7 @@ macro_rules! outside {
 outside! {
     "bgsave" => BgSave,
     "config|get" => ConfigGet,
+    "config|help" => ConfigHelp,
     "config|resetstat" => ConfigResetStat,
     "config|rewrite" => ConfigRewrite,
     "config|set" => ConfigSet,
