@@ -100,9 +100,22 @@ impl Server {
             self.engine.set_time_us(super::clock::unix_us());
             self.take_events(&mut events);
             self.begin_loading();
+            let commands = self.engine.stats.commands_total;
             self.run_batch();
+            // CONFIG RESETSTAT may have set the counter back.
+            let commands = self.engine.stats.commands_total.saturating_sub(commands);
+            // The engine looks at the clock after each command, so this look costs nothing.
+            let ran_ns = if commands > 0 { self.engine.tick_ns - self.engine.time_set_ns } else { 0 };
+            let began_ns = self.engine.time_set_ns;
             self.settle();
             self.run_timers();
+            let now_ns = super::clock::monotonic_ns();
+            let rounds = &mut self.engine.stats.rounds;
+            rounds.count += 1;
+            rounds.nanos += now_ns.saturating_sub(began_ns);
+            rounds.longest_ns = rounds.longest_ns.max(now_ns.saturating_sub(began_ns));
+            rounds.command_ns += ran_ns;
+            rounds.commands_max = rounds.commands_max.max(commands);
             if let Some(code) = self.exit {
                 return code;
             }
@@ -167,6 +180,12 @@ impl Server {
         }
         if !conn.input.is_empty() {
             conn.input.extend_from_slice(self.net.data(slot));
+            if conn.peer != Peer::Primary
+                && conn.input.len() as i64 > self.engine.config.client_query_buffer_limit.get()
+            {
+                self.close_for_input(id);
+                return;
+            }
             self.parse(id, None);
         } else {
             self.parse(id, Some(slot));
@@ -297,7 +316,8 @@ impl Server {
                 }
                 let flow = engine.execute(outside, &args);
                 engine.store.clear_hint();
-                if conn.peer == Peer::Primary {
+                // What was not run is not ours yet: it is asked for again, or comes when the pause is over.
+                if conn.peer == Peer::Primary && !matches!(flow, Flow::Dropped | Flow::Postponed) {
                     outside.applied(engine, key, args.raw());
                 }
                 match flow {
@@ -313,7 +333,7 @@ impl Server {
                         part.cut = true;
                         skipping = true;
                     }
-                    Flow::Close => {
+                    Flow::Close | Flow::Dropped => {
                         part.consumed = usize::MAX;
                         part.cut = true;
                         skipping = true;
@@ -336,6 +356,7 @@ impl Server {
             let id = part.conn;
             let Some(conn) = self.conns.get_mut(id) else { continue };
             conn.in_batch = false;
+            let from_primary = conn.peer == Peer::Primary;
             if part.cut {
                 conn.parser = resp::RequestParser::default();
             }
@@ -380,14 +401,8 @@ impl Server {
                 if !part.cut {
                     self.protocol_error(id, error);
                 }
-            } else if input as i64 > self.engine.config.client_query_buffer_limit.get() {
-                log!(
-                    Warning,
-                    "Closing client that reached max query buffer length: {} (qbuf initial bytes: {input})",
-                    self.client_text(id)
-                );
-                self.engine.stats.query_limit_closes += 1;
-                self.close(id);
+            } else if !from_primary && input as i64 > self.engine.config.client_query_buffer_limit.get() {
+                self.close_for_input(id);
             }
         }
         self.batch.parts = parts;
@@ -399,6 +414,12 @@ impl Server {
                 }
             }
         }
+    }
+
+    fn close_for_input(&mut self, id: ConnId) {
+        log!(Warning, "Closing client that reached max query buffer length: {}", self.client_text(id));
+        self.engine.stats.query_limit_closes += 1;
+        self.close(id);
     }
 
     fn protocol_error(&mut self, id: ConnId, error: &resp::ProtocolError) {
@@ -423,6 +444,7 @@ impl Server {
     pub fn settle(&mut self) {
         self.outside.take_effects(&mut self.engine);
         self.do_todos();
+        self.failover_cron();
         while !self.engine.orders.is_empty() || !self.engine.dirty_clients.is_empty() {
             for key in std::mem::take(&mut self.engine.dirty_clients) {
                 if let Some(client) = self.engine.clients.get_mut(key) {
@@ -436,6 +458,9 @@ impl Server {
                 self.obey(order);
             }
         }
+        if let Some(time) = self.sleep_first.take() {
+            std::thread::sleep(time);
+        }
         for id in std::mem::take(&mut self.touched) {
             if let Some(conn) = self.conns.get_mut(id) {
                 conn.touched = false;
@@ -443,6 +468,7 @@ impl Server {
             self.flush(id);
         }
         self.feed_replicas();
+        self.trim_log();
         if self.engine.store.keyspace.has_trash() {
             let trash = self.engine.store.keyspace.take_trash();
             self.freer.free(trash);
@@ -459,6 +485,13 @@ impl Server {
                     _ => self.close(id),
                 }
             }
+            Order::CloseReplica(key, command) => {
+                let Some(id) = self.conns.of_client(key) else { return };
+                let text = self.client_text(id);
+                log!(Warning, "Replica generated a reply to command '{command}', disconnecting it: {text}");
+                self.close(id);
+            }
+            Order::Flushed => self.flushed(),
             Order::ResumePostponed => self.resume_postponed(),
             Order::CloseAfterReply(key) => {
                 if let Some(id) = self.conns.of_client(key) {

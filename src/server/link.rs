@@ -8,14 +8,15 @@
 
 use super::Server;
 use super::conns::Peer;
+use super::failover::Stage;
 use super::log::log;
 use super::notes::{Note, Received};
-use super::outside::new_replication_id;
+use super::outside::{Outside, Todo, new_replication_id};
 use engine::client::{ClientFlags, ClientKey};
 use engine::config::values::DisklessLoad;
 use engine::engine::Engine;
 use net::{BlockingReader, ConnId, DataSlot};
-use repl::{Handshake, History, Identity, ReplicationId, Step};
+use repl::{Handshake, HandshakeError, History, Identity, ReplicationId, Step};
 use std::io::Read;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, OwnedFd};
@@ -56,8 +57,8 @@ pub struct Transfer {
     pub received: Arc<AtomicU64>,
     /// When it began, Unix milliseconds.
     pub since_ms: i64,
-    /// The old data is still served meanwhile.
-    pub beside: bool,
+    /// The old data is served meanwhile, because it is an earlier state of the same history.
+    serves: bool,
     id: ReplicationId,
     offset: u64,
 }
@@ -99,14 +100,19 @@ impl Link {
         matches!(self.state, LinkState::Up(..))
     }
 
+    /// Whether data is being received.
+    pub fn is_loading(&self) -> bool {
+        matches!(self.state, LinkState::Loading(_))
+    }
+
     /// Whether data is being received and there is nothing to serve meanwhile.
     pub fn is_loading_without_data(&self) -> bool {
-        matches!(&self.state, LinkState::Loading(t) if !t.beside)
+        matches!(&self.state, LinkState::Loading(t) if !t.serves)
     }
 
     /// Whether data is being received while the old is served.
     pub fn is_loading_beside_data(&self) -> bool {
-        matches!(&self.state, LinkState::Loading(t) if t.beside)
+        matches!(&self.state, LinkState::Loading(t) if t.serves)
     }
 
     /// The database that the stream has selected as far as it is applied.
@@ -137,77 +143,96 @@ impl Link {
     }
 }
 
-impl Server {
-    /// Follows another primary, or begins to follow one.
-    pub fn follow(&mut self, host: String, port: u16) {
-        let was_primary = !self.outside.link.is_following();
-        self.drop_link();
+impl Outside {
+    /// Follows another primary, or begins to follow one: from the next command on this server is its replica.
+    /// What needs sockets is left for the event loop, which does it before it sends any reply.
+    pub fn follow(&mut self, engine: &mut Engine, host: String, port: u16) {
+        let was_primary = !self.link.is_following();
+        self.abandon_link(engine);
         if was_primary {
             let error = engine::error::Error::fixed(
                 "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
             );
-            for key in self.engine.blocked_clients() {
-                self.engine.unblock_with(key, Some(&error));
+            for key in engine.blocked_clients() {
+                engine.unblock_with(key, Some(&error));
             }
             // Our own data may be a prefix of the new primary's: it is asked for what follows.
-            self.outside.link.has_history = self.outside.replicas.backlog;
-            self.outside.take_effects(&mut self.engine);
-            self.engine.stream.enabled = false;
+            self.link.has_history = self.replicas.backlog;
+            self.take_effects(engine);
+            engine.stream.enabled = false;
         }
-        self.disconnect_replicas();
         log!(Notice, "Connecting to MASTER {host}:{port}");
-        let link = &mut self.outside.link;
-        link.primary = Some((host, port));
-        link.state = LinkState::Waiting(0);
-        link.down_since_ms = 0;
-        self.outside.set_gates(&mut self.engine);
-        self.link_cron();
+        engine.config.replicaof.0 = Some((host.clone(), port));
+        self.link.primary = Some((host, port));
+        self.link.state = LinkState::Waiting(0);
+        self.link.down_since_ms = 0;
+        self.set_gates(engine);
+        self.todos.push(Todo::TryLink);
     }
 
-    /// Stops following: this server is a primary with the data that it has.
-    pub fn stop_following(&mut self) {
-        if !self.outside.link.is_following() {
+    /// Stops following: this server is a primary with the data that it has, from the next command on.
+    pub fn stop_following(&mut self, engine: &mut Engine) {
+        if !self.link.is_following() {
             return;
         }
-        self.drop_link();
-        self.outside.link.primary = None;
-        self.outside.link.state = LinkState::None;
-        let end = self.outside.log.end();
-        let old = self.outside.history.id;
-        self.outside.history.shift(new_replication_id(), end);
-        self.outside.replicas.backlog = true;
-        self.engine.stream.enabled = true;
-        self.engine.stream.end_offset = end;
-        self.engine.stream.forget_selected();
+        self.abandon_link(engine);
+        engine.config.replicaof.0 = None;
+        self.link.primary = None;
+        let end = self.log.end();
+        let old = self.history.id;
+        self.history.shift(new_replication_id(), end);
+        self.replicas.backlog = true;
+        self.replicas.none_since_ms = engine.store.now_ms;
+        engine.stream.enabled = true;
+        engine.stream.end_offset = end;
+        engine.stream.forget_selected();
         log!(
             Notice,
             "Setting secondary replication ID to {old}, valid up to offset: {}. New replication ID is {}",
             end + 1,
-            self.outside.history.id
+            self.history.id
         );
-        log!(Notice, "MASTER MODE enabled");
         // Our replicas ask again at once and learn the new id; they go on without a copy.
-        self.disconnect_replicas();
-        self.outside.set_gates(&mut self.engine);
+        self.todos.push(Todo::DisconnectReplicas(self.replicas.table.keys().copied().collect()));
+        self.set_gates(engine);
     }
 
-    /// Ends the link's connection or transfer, whatever it is doing.
-    fn drop_link(&mut self) {
-        let link = &mut self.outside.link;
+    /// Leaves the link from within a command: its connection is closed after the batch.
+    fn abandon_link(&mut self, engine: &mut Engine) {
+        if let LinkState::Up(_, key) = self.link.state {
+            // What it has sent and was not run in this batch is asked for again.
+            engine.close(key);
+        }
+        if let Some(id) = self.leave_link(engine) {
+            self.todos.push(Todo::CloseLink(id));
+        }
+    }
+
+    /// Ends the link's attempt or transfer, whatever it is doing: nothing that comes from it counts any more.
+    /// Its connection, if there is one, is to be closed.
+    fn leave_link(&mut self, engine: &Engine) -> Option<ConnId> {
+        let link = &mut self.link;
         link.attempt += 1;
         if link.is_up() {
-            link.down_since_ms = self.engine.store.now_ms;
-            link.db = link.stream_db(&self.engine);
+            link.down_since_ms = engine.store.now_ms;
+            link.db = link.stream_db(engine);
         }
-        if let LinkState::Loading(transfer) = &link.state {
+        link.announced = None;
+        link.transaction.clear();
+        let conn = link.conn();
+        if let LinkState::Loading(transfer) = std::mem::take(&mut link.state) {
             transfer.cancel.store(true, Ordering::Relaxed);
         }
-        if let Some(id) = link.conn() {
+        conn
+    }
+}
+
+impl Server {
+    /// Ends the link's connection or transfer at once.
+    fn drop_link(&mut self) {
+        if let Some(id) = self.outside.leave_link(&self.engine) {
             self.close(id);
         }
-        self.outside.link.announced = None;
-        self.outside.link.transaction.clear();
-        self.outside.link.state = LinkState::None;
     }
 
     fn retry_link(&mut self) {
@@ -316,7 +341,8 @@ impl Server {
             Some((history, next)) => log!(Notice, "Trying a partial resynchronization (request {history}:{next})."),
             None => log!(Notice, "Partial resynchronization not possible (no cached master)"),
         }
-        let (handshake, first) = Handshake::begin(identity, have);
+        let failover = self.outside.failover.stage == Stage::InProgress;
+        let (handshake, first) = Handshake::begin(identity, have, failover);
         self.outside.link.heard_ms = self.engine.store.now_ms;
         self.outside.link.state = LinkState::Handshake(id, Box::new(handshake), Vec::new());
         self.net.recv(id);
@@ -362,16 +388,24 @@ impl Server {
                 Ok(Step::Wait) => {}
                 Ok(Step::Send(bytes)) => self.link_send(id, bytes),
                 Ok(Step::FullResync { id: history, offset }) => {
+                    self.outside.clear_failover(&mut self.engine);
                     log!(Notice, "Full resync from master: {history}:{offset}");
                     self.outside.link.announced = Some((history, offset));
                     return;
                 }
                 Ok(Step::Continue { id: history }) => {
+                    self.outside.clear_failover(&mut self.engine);
                     self.continue_link(id, history);
                     return;
                 }
                 Err(error) => {
                     log!(Warning, "{error}");
+                    let refused = matches!(error, HandshakeError::Psync(_) | HandshakeError::NotYet(_));
+                    if refused && self.outside.failover.stage == Stage::InProgress {
+                        self.outside.abort_failover(&mut self.engine, "Failover target rejected psync request");
+                        self.do_todos();
+                        return;
+                    }
                     self.retry_link();
                     return;
                 }
@@ -477,12 +511,13 @@ impl Server {
             cancel: cancel.clone(),
             received: received.clone(),
             since_ms: self.engine.store.now_ms,
-            beside,
+            serves: beside && same_history,
             id: history,
             offset,
         });
         self.outside.link.has_history = false;
         self.outside.set_gates(&mut self.engine);
+        log!(Notice, "MASTER <-> REPLICA sync: Loading DB in memory");
         let attempt = self.outside.link.attempt;
         let (sender, waker) = (self.notes_sender.clone(), self.net.waker());
         let mut options = engine::rdb::LoadOptions::from_config(&self.engine.config, self.engine.store.now_ms);
@@ -556,6 +591,7 @@ impl Server {
         );
         self.engine.stats.loaded_keys = loaded.keys;
         self.engine.stats.load_expired_keys = loaded.expired;
+        self.engine.store.own_expiring.clear();
         let old = self.engine.store.keyspace.replace(loaded.keyspace);
         self.freer.free(old);
         for db in 0..self.engine.store.keyspace.databases() {

@@ -8,6 +8,7 @@ mod clock;
 mod commands;
 mod conns;
 mod event_loop;
+mod failover;
 mod freer;
 mod link;
 pub mod log;
@@ -57,6 +58,8 @@ pub struct Server {
     /// When they last ran for a whole second, Unix milliseconds, and how many seconds ran.
     second_ms: i64,
     seconds: u64,
+    /// DEBUG SLEEP, after connections have been closed and before replies are sent.
+    sleep_first: Option<std::time::Duration>,
     /// Set when the loop is to end.
     exit: Option<ExitCode>,
 }

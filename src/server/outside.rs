@@ -10,6 +10,7 @@ use engine::engine::{Engine, Gates};
 use engine::error::Result;
 use engine::host::{Host, HostCommand};
 use engine::rdb::Position;
+use net::ConnId;
 use repl::{History, Log, ReplicationId};
 use resp::Args;
 
@@ -18,14 +19,20 @@ use resp::Args;
 pub enum Todo {
     /// A client has become a replica: its connection is fed from the log now.
     ReplicaAttached(ClientKey),
-    /// Follow this primary.
-    Follow(String, u16),
-    /// Follow nobody.
-    StopFollowing,
+    /// The primary has changed: the first attempt to reach it is due.
+    TryLink,
+    /// Close the connection of a link that was left.
+    CloseLink(ConnId),
+    /// Cut these replicas off, so that they ask again under the new history.
+    DisconnectReplicas(Vec<ClientKey>),
+    /// Sleep: DEBUG SLEEP, where connections are to be closed before it.
+    Sleep(std::time::Duration),
     /// Tell the primary at once how far we are.
     Acknowledge,
-    /// Ask the replicas how far they are.
+    /// Ask the replicas how far they are; while writes wait, that waits too.
     AskReplicas,
+    /// Ask them at once, because something waits for them to reach the end.
+    AskReplicasNow,
     /// Save in the background.
     BackgroundSave,
     /// Stop the server.
@@ -56,6 +63,14 @@ pub struct Outside {
     pub loading_since_ms: Option<i64>,
     /// The stop that is under way, if any.
     pub shutdown: Option<super::shutdown::Pending>,
+    /// DEBUG PAUSE-CRON: nothing happens by time.
+    pub cron_paused: bool,
+    /// DEBUG CONFIG-REWRITE-FORCE-ALL: also options that have their defaults are written.
+    pub rewrite_all: bool,
+    /// Handing the role of primary over.
+    pub failover: super::failover::Failover,
+    /// Replicas are to be asked how far they are as soon as writes no longer wait.
+    pub ask_later: bool,
 }
 
 /// Facts that do not change while the server runs.
@@ -125,6 +140,7 @@ impl Outside {
             engine.stream.enabled = true;
         }
         self.replicas.backlog = true;
+        self.replicas.none_since_ms = engine.store.now_ms;
         let end = self.log.end();
         self.restart_log(end);
         engine.stream.end_offset = end;
@@ -133,6 +149,8 @@ impl Outside {
 
     /// A replica's connection is gone.
     pub fn forget_replica(&mut self, key: ClientKey) {
+        // The key may be given to another client, of whom nothing is known yet.
+        self.replicas.about.remove(&key);
         if let Some(replica) = self.replicas.table.remove(&key) {
             replica.cancel();
         }
@@ -178,10 +196,12 @@ impl Host for Outside {
         match command {
             HostCommand::BgSave => persistence::bgsave(self, engine, args),
             HostCommand::ConfigGet => config::get(engine, args),
+            HostCommand::ConfigHelp => config::help(engine),
             HostCommand::ConfigSet => config::set(self, engine, args),
-            HostCommand::ConfigRewrite => config::rewrite(engine),
+            HostCommand::ConfigRewrite => config::rewrite(self, engine),
             HostCommand::ConfigResetStat => config::reset_stat(self, engine),
             HostCommand::Debug => debug::debug(self, engine, args),
+            HostCommand::Failover => super::failover::failover(self, engine, args),
             HostCommand::Info => info::info(self, engine, args),
             HostCommand::LastSave => persistence::lastsave(self, engine),
             HostCommand::MemoryDoctor => memory::doctor(self, engine),

@@ -8,6 +8,7 @@
 
 use super::Server;
 use super::conns::Peer;
+use super::failover::Stage;
 use super::log::log;
 use super::notes::Note;
 use super::outside::Outside;
@@ -25,8 +26,8 @@ use std::time::Duration;
 
 /// Bytes of the log that one send to a replica takes.
 const FEED_BYTES: usize = 256 << 10;
-/// The log is trimmed when it holds so much more than the back-log.
-const TRIM_BYTES: u64 = 256 << 10;
+/// The back-log keeps at least so much, whatever `repl-backlog-size` says, as in Redis.
+const BACKLOG_BYTES_MIN: u64 = 16 << 10;
 
 /// Where a replica stands.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub enum State {
         since_ms: i64,
         /// Whether the end is told by a mark: then the stream begins after its first acknowledgement.
         by_mark: bool,
+        /// The file is made and is being sent; always false where the data goes straight to the socket.
+        sending: Arc<AtomicBool>,
     },
     /// It gets the stream.
     Online {
@@ -67,6 +70,8 @@ pub struct Replica {
     pub ack_offset: u64,
     /// When it last did, Unix milliseconds.
     pub ack_ms: i64,
+    /// Since when it lags behind by more than the soft limit, Unix milliseconds.
+    pub soft_limit_since_ms: Option<i64>,
 }
 
 impl Replica {
@@ -89,9 +94,9 @@ impl Replica {
 
     /// The state as `INFO` names it.
     pub fn state_name(&self) -> &'static str {
-        match self.state {
-            State::WaitSync { .. } => "wait_bgsave",
-            State::Transfer { .. } => "send_bulk",
+        match &self.state {
+            State::Transfer { sending, .. } if sending.load(Ordering::Relaxed) => "send_bulk",
+            State::WaitSync { .. } | State::Transfer { .. } => "wait_bgsave",
             State::Online { .. } => "online",
         }
     }
@@ -132,6 +137,13 @@ impl Replicas {
     /// What those that are fed from the log have acknowledged.
     pub fn acknowledged(&self) -> Vec<u64> {
         self.table.values().filter(|r| r.is_online()).map(|r| r.ack_offset).collect()
+    }
+
+    /// Whether data is being written for a replica.
+    pub fn writing(&self) -> bool {
+        let writes =
+            |r: &Replica| matches!(&r.state, State::Transfer { sending, .. } if !sending.load(Ordering::Relaxed));
+        self.table.values().any(writes)
     }
 
     /// How many wait for a transfer to begin.
@@ -224,11 +236,13 @@ impl Server {
         let State::WaitSync { old_sync, .. } = replica.state else { return None };
         let by_mark = about.capabilities.eof && self.engine.config.repl_diskless_sync;
         let cancel = Arc::new(AtomicBool::new(false));
-        replica.state = State::Transfer { cancel: cancel.clone(), since_ms: self.engine.store.now_ms, by_mark };
+        let sending = Arc::new(AtomicBool::new(false));
+        let since_ms = self.engine.store.now_ms;
+        replica.state = State::Transfer { cancel: cancel.clone(), since_ms, by_mark, sending: sending.clone() };
         replica.cursor = offset;
         let line =
             if old_sync { String::new() } else { format!("+FULLRESYNC {} {offset}\r\n", self.outside.history.id) };
-        Some(Target { client: key, id: replica.id, fd, cancel, by_mark, line, error: None })
+        Some(Target { client: key, id: replica.id, fd, cancel, by_mark, sending, line, error: None })
     }
 
     fn spawn_transfer(&mut self, mut targets: Vec<Target>) {
@@ -280,7 +294,8 @@ impl Server {
     /// A transfer thread has ended.
     pub fn transferred(&mut self, key: ClientKey, id: u64, error: Option<String>, bytes: u64) {
         let Some(replica) = self.outside.replicas.table.get_mut(&key).filter(|r| r.id == id) else { return };
-        let State::Transfer { since_ms, by_mark, .. } = replica.state else { return };
+        let State::Transfer { since_ms, by_mark, .. } = &replica.state else { return };
+        let (since_ms, by_mark) = (*since_ms, *by_mark);
         let now_ms = self.engine.store.now_ms;
         let (ip, port) = self.outside.replicas.address(key, &self.engine);
         if let Some(error) = error {
@@ -307,9 +322,9 @@ impl Server {
     /// Sends each replica what the log holds for it.
     pub fn feed_replicas(&mut self) {
         if self.outside.replicas.table.is_empty() {
-            self.trim_log();
             return;
         }
+        self.check_lags();
         let end = self.outside.log.end();
         let keys: Vec<ClientKey> = self
             .outside
@@ -322,19 +337,51 @@ impl Server {
         for key in keys {
             self.feed_replica(key);
         }
-        self.trim_log();
     }
 
-    /// Drops what neither the back-log nor a replica needs. Called after each batch, so that the log holds no more than that even
-    /// when much is written.
-    fn trim_log(&mut self) {
-        let window = self.engine.config.repl_backlog_size.get() as u64;
+    /// Closes replicas that are further behind than the output limits allow. A hard limit below the back-log's size
+    /// would cut off those who have just been granted a partial resync, so that size takes its place.
+    fn check_lags(&mut self) {
+        let mut limit = self.engine.config.client_output_buffer_limit.0[1];
+        if limit.hard_bytes > 0 {
+            limit.hard_bytes = limit.hard_bytes.max(self.engine.config.repl_backlog_size.get());
+        }
+        let (end, now_ms) = (self.outside.log.end(), self.engine.store.now_ms);
+        let mut over = Vec::new();
+        for (key, replica) in &mut self.outside.replicas.table {
+            if matches!(replica.state, State::WaitSync { .. }) {
+                continue;
+            }
+            let lag = (end - replica.cursor) as i64;
+            if limit.soft_bytes == 0 || lag < limit.soft_bytes {
+                replica.soft_limit_since_ms = None;
+            } else {
+                replica.soft_limit_since_ms.get_or_insert(now_ms);
+            }
+            let soft = replica.soft_limit_since_ms.is_some_and(|since| now_ms - since > limit.soft_seconds * 1000);
+            if soft || (limit.hard_bytes > 0 && lag >= limit.hard_bytes) {
+                over.push(*key);
+            }
+        }
+        for key in over {
+            let Some(id) = self.conns.of_client(key) else { continue };
+            let text = self.client_text(id);
+            log!(Warning, "Client {text} scheduled to be closed ASAP for overcoming of output buffer limits.");
+            self.engine.stats.output_limit_closes += 1;
+            self.close(id);
+        }
+    }
+
+    /// Drops what neither the back-log nor a replica needs; called after each batch, so that a flood of writes leaves
+    /// no more behind than that.
+    pub fn trim_log(&mut self) {
+        let window = (self.engine.config.repl_backlog_size.get() as u64).max(BACKLOG_BYTES_MIN);
         let Outside { log, replicas, spill, .. } = &mut self.outside;
-        if log.len() < window + TRIM_BYTES {
+        if log.len() <= window {
             return;
         }
-        let fed = replicas.table.values().filter(|r| !matches!(r.state, State::WaitSync { .. }));
-        log.trim(fed.map(|r| r.cursor).min().unwrap_or(log.end()), window);
+        let readers = replicas.table.values().filter(|r| !matches!(r.state, State::WaitSync { .. }));
+        log.trim(readers.map(|r| r.cursor).min().unwrap_or(u64::MAX), window);
         spill.settle(log, window, self.engine.config.dir.get());
     }
 
@@ -383,6 +430,14 @@ impl Server {
         }
     }
 
+    /// Asks the replicas to acknowledge, if somebody waits for that and the stream may grow.
+    pub fn ask_replicas_if_wanted(&mut self) {
+        if self.outside.ask_later && !self.engine.pause.holds_writes(self.engine.store.now_ms) {
+            self.outside.ask_later = false;
+            self.ask_replicas();
+        }
+    }
+
     /// Asks all replicas to acknowledge at once.
     pub fn ask_replicas(&mut self) {
         if self.engine.stream.enabled && !self.outside.replicas.table.is_empty() {
@@ -403,8 +458,13 @@ impl Server {
 
     /// Cuts all replicas off, so that they ask again and learn of a new history.
     pub fn disconnect_replicas(&mut self) {
-        for key in self.outside.replicas.table.keys().copied().collect::<Vec<_>>() {
-            if let Some(id) = self.conns.of_client(key) {
+        self.disconnect(&self.outside.replicas.table.keys().copied().collect::<Vec<_>>());
+    }
+
+    /// Closes the connections of these clients.
+    pub fn disconnect(&mut self, keys: &[ClientKey]) {
+        for key in keys {
+            if let Some(id) = self.conns.of_client(*key) {
                 self.close(id);
             }
         }
@@ -415,13 +475,13 @@ impl Server {
         let now_ms = self.engine.store.now_ms;
         let following = self.outside.link.is_following();
         let period = self.engine.config.repl_ping_replica_period.get();
-        if !following && !self.outside.replicas.table.is_empty() && self.seconds.is_multiple_of(period as u64) {
+        // A heartbeat would be one more thing for the target of a failover to catch up with.
+        let quiet = following || self.outside.failover.stage != Stage::None;
+        if !quiet && !self.outside.replicas.table.is_empty() && self.seconds.is_multiple_of(period as u64) {
             self.engine.stream.append_raw(b"*1\r\n$4\r\nPING\r\n");
             self.outside.take_effects(&mut self.engine);
         }
         let timeout_ms = self.engine.config.repl_timeout.get() * 1000;
-        let hard = self.engine.config.client_output_buffer_limit.0[1].hard_bytes;
-        let end = self.outside.log.end();
         let mut late = Vec::new();
         for (key, replica) in &self.outside.replicas.table {
             let is_old = self.engine.clients.get(*key).is_none();
@@ -430,10 +490,6 @@ impl Server {
                     late.push((*key, "Disconnecting timedout replica (streaming sync)"))
                 }
                 _ if is_old => late.push((*key, "Forgetting replica without a connection")),
-                State::WaitSync { .. } => {}
-                _ if hard > 0 && end - replica.cursor > hard as u64 => {
-                    late.push((*key, "Replica overcame the output buffer limit, closing it"));
-                }
                 _ => {}
             }
         }
@@ -445,7 +501,6 @@ impl Server {
                 None => self.outside.forget_replica(key),
             }
         }
-        self.trim_log();
         self.outside.spill.close_unused(&self.outside.log);
         self.outside.replicas.about.retain(|key, _| self.engine.clients.get(*key).is_some());
         self.free_backlog_if_unused(now_ms, following);
@@ -477,7 +532,7 @@ impl Server {
             self.outside.replicas.backlog = false;
             self.engine.stream.enabled = false;
             let end = self.outside.log.end();
-            self.outside.log.restart(end);
+            self.outside.restart_log(end);
             log!(Notice, "Replication backlog freed after {} seconds without connected replicas.", ttl_ms / 1000);
         }
     }
@@ -491,6 +546,7 @@ struct Target {
     fd: OwnedFd,
     cancel: Arc<AtomicBool>,
     by_mark: bool,
+    sending: Arc<AtomicBool>,
     line: String,
     error: Option<String>,
 }
@@ -499,6 +555,7 @@ struct Target {
 struct Output<'a> {
     writer: BlockingWriter,
     line: String,
+    sending: Arc<AtomicBool>,
     error: &'a mut Option<String>,
 }
 
@@ -508,6 +565,7 @@ impl<'a> Output<'a> {
         Self {
             writer: BlockingWriter::new(fd, stall, target.cancel.clone()),
             line: std::mem::take(&mut target.line),
+            sending: target.sending.clone(),
             error: &mut target.error,
         }
     }
@@ -584,6 +642,7 @@ fn send_file(
     super::saving::write_file(snapshot, options, path, false)?;
     let mut file = std::fs::File::open(path).map_err(text)?;
     let len = file.metadata().map_err(text)?.len();
+    outputs.targets.iter().for_each(|target| target.sending.store(true, Ordering::Relaxed));
     outputs.write_lines(&format!("${len}\r\n"))?;
     let mut buf = vec![0; 64 << 10];
     loop {
@@ -601,7 +660,8 @@ pub fn attach(outside: &mut super::outside::Outside, engine: &mut Engine, state:
     let now_ms = engine.store.now_ms;
     let client = engine.client();
     client.flags.set(ClientFlags::REPLICA, true);
-    let replica = Replica { state, id: client.id, cursor, ack_offset: cursor, ack_ms: now_ms };
+    let replica =
+        Replica { state, id: client.id, cursor, ack_offset: cursor, ack_ms: now_ms, soft_limit_since_ms: None };
     outside.replicas.table.insert(key, replica);
     outside.todos.push(super::outside::Todo::ReplicaAttached(key));
 }

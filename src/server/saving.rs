@@ -199,6 +199,17 @@ impl Server {
         }
     }
 
+    /// After FLUSHALL, where there are save points, the file is made anew at once: a restart shall not bring back what
+    /// was thrown away.
+    pub fn flushed(&mut self) {
+        let wanted = !self.engine.config.save.0.is_empty() && self.outside.saving.running_since_ms.is_none();
+        if wanted && !self.outside.link.is_loading() && self.outside.loading_since_ms.is_none() {
+            // The error is logged, and refuses writes where that is asked for.
+            let _ = save_now(&mut self.outside, &mut self.engine);
+            self.outside.set_gates(&mut self.engine);
+        }
+    }
+
     /// Each tick: the save points.
     pub fn saving_cron(&mut self) {
         let saving = &self.outside.saving;
@@ -234,7 +245,9 @@ impl Server {
         }
         self.outside.loading_since_ms = Some(self.engine.store.now_ms);
         self.outside.set_gates(&mut self.engine);
-        let options = LoadOptions::from_config(&self.engine.config, self.engine.store.now_ms);
+        let mut options = LoadOptions::from_config(&self.engine.config, self.engine.store.now_ms);
+        options.name_expired = true;
+        log!(Notice, "Loading DB in memory...");
         let (sender, waker) = (self.notes_sender.clone(), self.net.waker());
         let spawned = std::thread::Builder::new().name("rk-load".into()).spawn(move || {
             let _registered = keyspace::memory::register_thread();
@@ -247,9 +260,22 @@ impl Server {
         }
     }
 
+    /// Replicas that go on from the state in the file still have the keys whose time came before we loaded it.
+    fn tell_of_expired(&mut self, expired: &[(usize, Box<[u8]>)]) {
+        if !self.engine.stream.enabled {
+            return;
+        }
+        for (db, key) in expired {
+            let word = self.engine.store.expire_word;
+            self.engine.store.fx.rewrite(*db, &[word, key]);
+            self.engine.settle(*db, b"");
+        }
+        self.outside.take_effects(&mut self.engine);
+    }
+
     /// The data file has been loaded, or is not one.
     pub fn start_loaded(&mut self, result: Result<Box<Loaded>, String>) {
-        let loaded = match result {
+        let mut loaded = match result {
             Ok(loaded) => *loaded,
             Err(error) => {
                 log!(Warning, "Fatal error loading the DB, check server logs. Exiting. {error}");
@@ -276,10 +302,13 @@ impl Server {
             if !self.outside.link.is_following() {
                 self.outside.history.shift(super::outside::new_replication_id(), offset);
                 self.outside.replicas.backlog = true;
+                self.outside.replicas.none_since_ms = self.engine.store.now_ms;
                 self.engine.stream.enabled = true;
             }
         }
+        let expired = std::mem::take(&mut loaded.expired_names);
         self.take_over(loaded);
+        self.tell_of_expired(&expired);
         self.outside.saving.last_save_s = self.engine.store.now_ms / 1000;
         self.outside.set_gates(&mut self.engine);
         self.ready();

@@ -2,8 +2,11 @@
 
 use super::Server;
 use super::log::log;
-use engine::client::ClientKey;
+use super::outside::Outside;
 use engine::config::values::ShutdownMode;
+use engine::engine::Engine;
+use engine::error::Error;
+use engine::pause::Holder;
 use std::process::ExitCode;
 
 /// How the server is to stop.
@@ -11,8 +14,6 @@ use std::process::ExitCode;
 pub struct Shutdown {
     /// The words of SHUTDOWN.
     pub mode: ShutdownMode,
-    /// Who asked, if it was a client: it is told where stopping fails.
-    pub client: Option<(ClientKey, u64)>,
 }
 
 /// A stop that waits for replicas to catch up.
@@ -22,6 +23,18 @@ pub struct Pending {
     pub shutdown: Shutdown,
     /// When waiting ends, Unix milliseconds.
     pub deadline_ms: i64,
+}
+
+impl Outside {
+    /// The server goes on after all: those who have asked for the stop are told so.
+    pub fn cancel_shutdown(&mut self, engine: &mut Engine) {
+        self.shutdown = None;
+        engine.pause_end(Holder::Shutdown);
+        let error = Error::fixed("ERR Errors trying to SHUTDOWN. Check logs.");
+        for key in engine.clients_in_shutdown() {
+            engine.unblock_with(key, Some(&error));
+        }
+    }
 }
 
 impl Server {
@@ -37,7 +50,13 @@ impl Server {
             return;
         }
         log!(Warning, "Received {name} scheduling shutdown...");
-        self.begin_shutdown(Shutdown { mode, client: None });
+        let shutdown = Shutdown { mode };
+        if self.outside.cron_paused {
+            // What a signal asks for is done by the timers.
+            self.outside.shutdown = Some(Pending { shutdown, deadline_ms: i64::MAX });
+            return;
+        }
+        self.begin_shutdown(shutdown);
     }
 
     /// Begins to stop: replicas get time to catch up first.
@@ -52,8 +71,8 @@ impl Server {
         self.outside.shutdown = Some(Pending { shutdown, deadline_ms: now_ms + timeout_ms });
         if !shutdown.mode.now && timeout_ms > 0 && self.lagging_replicas() > 0 {
             // Writes wait, so that the replicas can reach the end.
-            self.engine.pause.begin(now_ms + timeout_ms, true);
-            self.engine.gates.set(engine::engine::Gates::PAUSED, true);
+            self.engine.pause_begin(Holder::Shutdown, i64::MAX, true);
+            self.ask_replicas();
             log!(Notice, "Waiting for replicas before shutting down.");
             return;
         }
@@ -75,31 +94,38 @@ impl Server {
 
     fn finish_shutdown(&mut self) {
         let Some(Pending { shutdown, .. }) = self.outside.shutdown else { return };
-        let online = self.outside.replicas.table.values().filter(|r| r.is_online()).count();
-        if online > 0 {
-            log!(Notice, "{} of {online} replicas are in sync when shutting down.", online - self.lagging_replicas());
-        }
+        self.tell_of_replicas();
         let mode = shutdown.mode;
         let wanted = mode.save || (!self.engine.config.save.0.is_empty() && !mode.nosave);
         if wanted && self.outside.loading_since_ms.is_none() {
             log!(Notice, "Saving the final RDB snapshot before exiting.");
             if super::saving::save_now(&mut self.outside, &mut self.engine).is_err() && !mode.force {
                 log!(Warning, "Error trying to save the DB, can't exit.");
-                self.cancel_shutdown(shutdown);
+                log!(Warning, "Errors trying to shut down the server. Check the logs for more information.");
+                self.outside.cancel_shutdown(&mut self.engine);
                 return;
             }
         }
         self.leave(ExitCode::SUCCESS);
     }
 
-    fn cancel_shutdown(&mut self, shutdown: Shutdown) {
-        self.outside.shutdown = None;
-        self.engine.pause.end();
-        self.end_pause();
-        if let Some((key, id)) = shutdown.client
-            && self.engine.clients.get(key).is_some_and(|c| c.id == id)
-        {
-            self.engine.output_of(key).error(b"ERR Errors trying to SHUTDOWN. Check logs.");
+    fn tell_of_replicas(&self) {
+        let end = self.outside.log.end();
+        let replicas = &self.outside.replicas;
+        for (key, replica) in replicas.table.iter().filter(|(_, r)| r.ack_offset < end || !r.is_online()) {
+            let (ip, port) = replicas.address(*key, &self.engine);
+            log!(
+                Notice,
+                "Lagging replica {ip}:{port} reported offset {} behind master, lag={}, state={}.",
+                end - replica.ack_offset.min(end),
+                (self.engine.store.now_ms - replica.ack_ms) / 1000,
+                replica.state_name()
+            );
+        }
+        let all = replicas.table.len();
+        if all > 0 {
+            let in_sync = replicas.table.values().filter(|r| r.is_online() && r.ack_offset >= end).count();
+            log!(Notice, "{in_sync} of {all} replicas are in sync when shutting down.");
         }
     }
 

@@ -28,7 +28,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 /// Bytes beyond the back-log that stay in memory.
 const SLACK_BYTES: u64 = 2 << 20;
 /// Blocks handed to the thread and not written yet.
-const QUEUE_BLOCKS: usize = 64;
+const QUEUE_BLOCKS: usize = 256;
 
 /// How far the thread has come.
 #[derive(Debug)]

@@ -286,6 +286,10 @@ fn start(config: Config) -> Result<Server, String> {
         },
         loading_since_ms: None,
         shutdown: None,
+        cron_paused: false,
+        rewrite_all: false,
+        failover: super::failover::Failover::default(),
+        ask_later: false,
     };
     let (notes_sender, notes) = channel();
     let mut server = Server {
@@ -304,6 +308,7 @@ fn start(config: Config) -> Result<Server, String> {
         next_tick_ms: 0,
         second_ms: started_ms,
         seconds: 0,
+        sleep_first: None,
         exit: None,
     };
     server.banner();
@@ -338,7 +343,7 @@ impl Server {
         let port = config.port.get() as u16;
         let mut opened = 0;
         if port > 0 {
-            for bind in config.bind.0.clone() {
+            for bind in config.bind.0.iter().filter(|bind| !bind.is_empty()).cloned().collect::<Vec<_>>() {
                 let (optional, host) = match bind.strip_prefix('-') {
                     Some(host) => (true, host.to_owned()),
                     None => (false, bind.clone()),
@@ -367,7 +372,7 @@ impl Server {
                     }
                 }
             }
-            if opened == 0 {
+            if opened == 0 && !config.bind.0.iter().all(String::is_empty) {
                 return Err(format!(
                     "Failed listening on port {port} (tcp), aborting: none of the addresses of the option `bind` is this machine's."
                 ));

@@ -27,6 +27,11 @@ impl Server {
             return;
         }
         self.next_tick_ms = now_ms + TICK_MS;
+        if self.outside.cron_paused {
+            self.settle();
+            return;
+        }
+        let began_ns = super::clock::monotonic_ns();
         if !self.expire_keys() {
             self.next_tick_ms = now_ms + BUSY_TICK_MS;
         }
@@ -36,6 +41,7 @@ impl Server {
         }
         self.sample();
         self.end_pause();
+        self.failover_cron();
         self.link_cron();
         self.start_transfers();
         self.saving_cron();
@@ -46,6 +52,7 @@ impl Server {
             self.each_second();
         }
         self.settle();
+        self.engine.stats.rounds.timer_ns += super::clock::monotonic_ns().saturating_sub(began_ns);
     }
 
     fn each_second(&mut self) {
@@ -60,6 +67,10 @@ impl Server {
 
     /// Removes keys whose time is up, for a bounded time; false where more are due.
     fn expire_keys(&mut self) -> bool {
+        if self.engine.store.is_replica && !self.engine.store.frozen {
+            self.engine.store.expire_own(EXPIRE_PORTION);
+            self.engine.settle(0, b"");
+        }
         let store = &self.engine.store;
         if store.is_replica
             || !store.active_expire
@@ -91,7 +102,16 @@ impl Server {
 
     fn sample(&mut self) {
         let stats = &mut self.engine.stats;
-        let counters = [stats.commands_total, stats.net_in, stats.net_out, stats.repl_in, stats.repl_out];
+        let rounds = stats.rounds;
+        let counters = [
+            stats.commands_total,
+            stats.net_in,
+            stats.net_out,
+            stats.repl_in,
+            stats.repl_out,
+            rounds.count,
+            rounds.nanos,
+        ];
         stats.rates.sample(self.engine.store.now_ms, counters);
         let used = self.engine.store.meter.used();
         if used > stats.peak_memory {
@@ -102,18 +122,10 @@ impl Server {
 
     /// Lets postponed clients go on when the pause is over.
     pub fn end_pause(&mut self) {
-        let now_ms = self.engine.store.now_ms;
-        if !self.engine.gates.any(Gates::PAUSED) {
-            return;
+        if self.engine.gates.any(Gates::PAUSED) {
+            self.engine.pause_changed();
         }
-        if self.engine.pause.holds_writes(now_ms) {
-            self.engine.store.frozen = true;
-            return;
-        }
-        self.engine.pause.end();
-        self.engine.gates.set(Gates::PAUSED, false);
-        self.engine.store.frozen = false;
-        self.resume_postponed();
+        self.ask_replicas_if_wanted();
     }
 
     /// Gives postponed clients' requests to the engine again.
@@ -179,10 +191,16 @@ impl Server {
         for todo in std::mem::take(&mut self.outside.todos) {
             match todo {
                 Todo::ReplicaAttached(key) => self.replica_attached(key),
-                Todo::Follow(host, port) => self.follow(host, port),
-                Todo::StopFollowing => self.stop_following(),
+                Todo::TryLink => self.link_cron(),
+                Todo::CloseLink(id) => self.close(id),
+                Todo::DisconnectReplicas(keys) => self.disconnect(&keys),
                 Todo::Acknowledge => self.acknowledge(),
-                Todo::AskReplicas => self.ask_replicas(),
+                Todo::AskReplicas => {
+                    self.outside.ask_later = true;
+                    self.ask_replicas_if_wanted();
+                }
+                Todo::AskReplicasNow => self.ask_replicas(),
+                Todo::Sleep(time) => self.sleep_first = Some(time),
                 Todo::BackgroundSave => self.begin_save(),
                 Todo::Shutdown(shutdown) => self.begin_shutdown(shutdown),
                 Todo::SettingChanged(name) => self.setting_changed(name),

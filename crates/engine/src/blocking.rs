@@ -41,6 +41,8 @@ struct Wait {
     kind: Option<KeyKind>,
     acknowledgements: Option<Acknowledgements>,
     deadline_ms: Option<i64>,
+    /// It waits for the server to stop, and nothing else can end that.
+    shutdown: bool,
 }
 
 /// Everybody who waits.
@@ -107,6 +109,7 @@ impl Engine {
             kind: Some(kind),
             acknowledgements: None,
             deadline_ms,
+            shutdown: false,
         };
         self.blocking.waits.insert(key, wait);
         self.clients[key].flags.set(ClientFlags::BLOCKED, true);
@@ -142,9 +145,36 @@ impl Engine {
             kind: None,
             acknowledgements: Some(wanted),
             deadline_ms,
+            shutdown: false,
         };
         self.blocking.waits.insert(key, wait);
         self.clients[key].flags.set(ClientFlags::BLOCKED, true);
+    }
+
+    /// The running client waits for the server to stop.
+    pub fn block_for_shutdown(&mut self, args: &Args) {
+        let key = self.current;
+        let wait = Wait {
+            request: Kept::new(args),
+            db: self.store.db,
+            keys: Vec::new(),
+            kind: None,
+            acknowledgements: None,
+            deadline_ms: None,
+            shutdown: true,
+        };
+        self.blocking.waits.insert(key, wait);
+        self.clients[key].flags.set(ClientFlags::BLOCKED, true);
+    }
+
+    /// The clients that wait for the server to stop.
+    pub fn clients_in_shutdown(&self) -> Vec<ClientKey> {
+        self.blocking.waits.iter().filter(|(_, wait)| wait.shutdown).map(|(key, _)| *key).collect()
+    }
+
+    /// Whether CLIENT UNBLOCK may end a client's waiting.
+    pub fn may_be_unblocked(&self, key: ClientKey) -> bool {
+        self.blocking.waits.get(&key).is_some_and(|wait| !wait.shutdown)
     }
 
     /// Replicas have acknowledged these offsets: answers the clients that waited for them.
@@ -203,7 +233,7 @@ impl Engine {
 
     /// All clients that wait, for a change of role.
     pub fn blocked_clients(&self) -> Vec<ClientKey> {
-        self.blocking.waits.keys().copied().collect()
+        self.blocking.waits.iter().filter(|(_, wait)| !wait.shutdown).map(|(key, _)| *key).collect()
     }
 
     /// Answers those whose time is up.

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::effects::Stream;
 use crate::error::{self, Error};
 use crate::host::Host;
-use crate::pause::Pause;
+use crate::pause::{Holder, Pause};
 use crate::pubsub::PubSub;
 use crate::spec::Flags;
 use crate::stats::Stats;
@@ -40,6 +40,8 @@ pub enum Flow {
     Postponed,
     /// The client is to be closed; its further requests are not run.
     Close,
+    /// It was not run: the client is being closed.
+    Dropped,
 }
 
 /// Conditions of the whole server under which some commands are refused or need a check first.
@@ -97,6 +99,10 @@ pub enum Order {
     CloseAfterReply(ClientKey),
     /// This client is no longer blocked: go on with the requests it has sent meanwhile.
     Resume(ClientKey),
+    /// This replica has sent a command that is answered, and an answer would spoil its stream: close it.
+    CloseReplica(ClientKey, &'static str),
+    /// All data is gone by FLUSHALL: the file that is there is out of date.
+    Flushed,
     /// A pause has ended: go on with all clients that it put off.
     ResumePostponed,
 }
@@ -345,7 +351,13 @@ impl Engine {
     fn admit(&mut self, command: &'static Command, args: &Args) -> Option<Flow> {
         let flags = self.clients[self.current].flags;
         if flags.any(ClientFlags::CLOSING | ClientFlags::CLOSE_AFTER_REPLY) {
-            return Some(Flow::Close);
+            return Some(Flow::Dropped);
+        }
+        if flags.any(ClientFlags::REPLICA)
+            && !flags.any(ClientFlags::MONITOR)
+            && command.flags.any(Flags::WRITE | Flags::READONLY)
+        {
+            return Some(self.refuse(Some(command), Error::fixed("ERR Replica can't interact with the keyspace")));
         }
         let from_primary = flags.any(ClientFlags::PRIMARY);
         let is_exec = command.spec.name == "exec";
@@ -418,7 +430,6 @@ impl Engine {
         }
         let may_replicate = is_write || command.flags.has(Flags::MAY_REPLICATE);
         if self.gates.any(Gates::PAUSED)
-            && !from_primary
             && !flags.any(ClientFlags::REPLICA)
             && self.pause.holds(self.store.now_ms, may_replicate || (is_exec && queued_any(self, Flags::MAY_REPLICATE)))
         {
@@ -482,6 +493,9 @@ impl Engine {
         let store = &mut self.store;
         if store.fx.dirty > 0 {
             self.stats.dirty += store.fx.dirty;
+            if store.is_replica && !store.from_primary {
+                store.remember_own_expiring(db, request);
+            }
         }
         if !store.from_primary
             && self.stream.record(&store.fx, db, request)
@@ -493,6 +507,13 @@ impl Engine {
         if !store.touched_watchers.is_empty() || !store.events.is_empty() {
             self.spread_news();
         }
+    }
+
+    /// Propagates what has been changed so far by itself: keys that a walk has found to be expired are no
+    /// transaction, however many they are.
+    pub fn settle_apart(&mut self) {
+        let db = self.store.db;
+        self.settle(db, b"");
     }
 
     /// Tells watchers and subscribers of keyspace events what has happened.
@@ -534,6 +555,16 @@ impl Engine {
     fn end_reply_skip(&mut self, start: usize) {
         let Some(client) = self.clients.get_mut(self.current) else { return };
         let flags = client.flags;
+        if flags.any(ClientFlags::REPLICA)
+            && self.out.buf.len() > start
+            && let Some(command) = client.last_command.and_then(|i| self.table.iter_all().find(|c| c.index == i))
+            && !matches!(command.spec.name, "psync" | "sync")
+        {
+            self.out.buf.truncate(start);
+            client.flags.set(ClientFlags::CLOSING, true);
+            self.orders.push(Order::CloseReplica(self.current, command.spec.name));
+            return;
+        }
         let unwanted = ClientFlags::REPLY_OFF | ClientFlags::REPLY_SKIP | ClientFlags::PRIMARY;
         if flags.any(unwanted) && !self.in_exec {
             self.out.buf.truncate(start);
@@ -542,6 +573,29 @@ impl Engine {
             client.flags.set(ClientFlags::REPLY_SKIP, flags.any(ClientFlags::REPLY_SKIP_NEXT));
             client.flags.set(ClientFlags::REPLY_SKIP_NEXT, false);
         }
+    }
+
+    /// Holds commands back until `until_ms`: all, or those that may write. Expiry and eviction write, and wait too.
+    pub fn pause_begin(&mut self, holder: Holder, until_ms: i64, writes_only: bool) {
+        self.pause.begin(holder, until_ms, writes_only);
+        self.pause_changed();
+    }
+
+    /// Ends what one holder holds back.
+    pub fn pause_end(&mut self, holder: Holder) {
+        self.pause.end(holder);
+        self.pause_changed();
+    }
+
+    /// A pause has begun or ended, maybe because its time is up: those it put off go on.
+    pub fn pause_changed(&mut self) {
+        if self.pause.lifted(self.store.now_ms) {
+            // What still has to wait is put off again.
+            self.orders.push(Order::ResumePostponed);
+        }
+        let paused = self.pause.holds_writes(self.store.now_ms);
+        self.gates.set(Gates::PAUSED, paused);
+        self.store.frozen = paused;
     }
 
     /// Bytes of replies from which on the running client will be closed for its output limit: what would come

@@ -13,10 +13,12 @@ use resp::Args;
 pub enum HostCommand {
     BgSave,
     ConfigGet,
+    ConfigHelp,
     ConfigSet,
     ConfigRewrite,
     ConfigResetStat,
     Debug,
+    Failover,
     Info,
     LastSave,
     MemoryDoctor,

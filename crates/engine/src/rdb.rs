@@ -193,6 +193,8 @@ pub struct LoadOptions {
     pub now_ms: i64,
     /// Keys past their time are kept: the primary decides (a replica's full sync).
     pub keep_expired: bool,
+    /// The names of keys that are left out for their time are wanted.
+    pub name_expired: bool,
     /// `rdbchecksum`.
     pub checksum: bool,
     /// When small encodings give way to large ones.
@@ -210,6 +212,7 @@ impl LoadOptions {
             databases: config.databases.get() as usize,
             now_ms,
             keep_expired: false,
+            name_expired: false,
             checksum: config.rdbchecksum,
             limits: crate::store::limits(config),
             access: access_kind(config.maxmemory_policy),
@@ -227,6 +230,8 @@ pub struct Loaded {
     pub keys: u64,
     /// Keys left out because their time was past.
     pub expired: u64,
+    /// Their databases and names, where [`LoadOptions::name_expired`] asked for them.
+    pub expired_names: Vec<(usize, Box<[u8]>)>,
     /// Keys left out because they held nothing.
     pub empty: u64,
     /// What the data goes by, if it says so.
@@ -270,6 +275,7 @@ pub struct Loader {
     options: LoadOptions,
     partial: Option<Partial>,
     loaded: (u64, u64, u64),
+    expired_names: Vec<(usize, Box<[u8]>)>,
     replication: (Option<String>, Option<u64>),
     stream_db: usize,
     aux: Vec<(String, String)>,
@@ -284,6 +290,7 @@ impl Loader {
             options,
             partial: None,
             loaded: (0, 0, 0),
+            expired_names: Vec::new(),
             replication: (None, None),
             stream_db: 0,
             aux: Vec::new(),
@@ -302,7 +309,17 @@ impl Loader {
             _ => None,
         };
         let stream_db = self.stream_db;
-        Loaded { keyspace: self.keyspace, keys, expired, empty, replication, stream_db, aux: self.aux, took_ms: 0 }
+        Loaded {
+            keyspace: self.keyspace,
+            keys,
+            expired,
+            expired_names: self.expired_names,
+            empty,
+            replication,
+            stream_db,
+            aux: self.aux,
+            took_ms: 0,
+        }
     }
 
     fn access_of(&self, meta: &KeyMeta<'_>) -> u32 {
@@ -320,6 +337,9 @@ impl Loader {
     fn skips(&mut self, meta: &KeyMeta<'_>) -> bool {
         let skip = !self.options.keep_expired && meta.expire_ms.is_some_and(|at| at <= self.options.now_ms);
         self.loaded.1 += u64::from(skip);
+        if skip && self.options.name_expired {
+            self.expired_names.push((self.db, meta.key.into()));
+        }
         skip
     }
 

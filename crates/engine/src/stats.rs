@@ -6,6 +6,23 @@ use crate::table::Command;
 use resp::Args;
 use std::collections::{BTreeMap, VecDeque};
 
+/// What the rounds of the event loop took; a round lasts from the end of a wait to the next one.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Rounds {
+    /// How many there were.
+    pub count: u64,
+    /// Nanoseconds in all.
+    pub nanos: u64,
+    /// Nanoseconds of the longest.
+    pub longest_ns: u64,
+    /// Nanoseconds in which commands ran.
+    pub command_ns: u64,
+    /// Nanoseconds of timers.
+    pub timer_ns: u64,
+    /// Commands of the round that had most.
+    pub commands_max: u64,
+}
+
 /// Counters of one command.
 #[derive(Clone, Debug, Default)]
 pub struct CommandStats {
@@ -148,23 +165,29 @@ pub struct Stats {
     pub partial_sync_refusals: u64,
     /// Commands of the last second, and bytes in and out.
     pub rates: Rates,
+    /// What the event loop's rounds took.
+    pub rounds: Rounds,
     /// The most memory ever used, bytes.
     pub peak_memory: usize,
     /// When the peak was reached, Unix seconds.
     pub peak_memory_at_s: i64,
 }
 
+/// Counters whose rates are taken.
+const COUNTERS: usize = 7;
+
 /// Rates over the last 1.6 s, from samples every 100 ms.
 #[derive(Debug, Default, Clone)]
 pub struct Rates {
-    samples: [[u64; 16]; 5],
+    samples: [[u64; 16]; COUNTERS],
     next: usize,
-    last: Option<(i64, [u64; 5])>,
+    last: Option<(i64, [u64; COUNTERS])>,
 }
 
 impl Rates {
-    /// Takes a sample of the counters: commands, bytes in, bytes out, replication bytes in and out.
-    pub fn sample(&mut self, now_ms: i64, counters: [u64; 5]) {
+    /// Takes a sample of the counters: commands, bytes in, bytes out, replication bytes in and out,
+    /// rounds of the event loop and their nanoseconds.
+    pub fn sample(&mut self, now_ms: i64, counters: [u64; COUNTERS]) {
         if let Some((then, before)) = self.last {
             let ms = (now_ms - then).max(1) as u64;
             for (i, slot) in self.samples.iter_mut().enumerate() {

@@ -4,6 +4,8 @@
 //! Handlers read with [`Store::get`] and the typed readers, change with the typed writers,
 //! and then say once what they did with [`Store::changed`].
 
+mod expiry;
+
 use crate::client::ClientKey;
 use crate::config::Config;
 use crate::config::values::MaxMemoryPolicy;
@@ -14,7 +16,7 @@ use base::rng::Rng;
 use keyspace::memory::Meter;
 use keyspace::{Db, Entry, Expiry, Hash, Keyspace, Limits, List, Set, Value, ValueRef, ZSet};
 use polonius_the_crab::prelude::*;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The type of what a key holds, as `TYPE` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +98,8 @@ pub struct Store {
     pub no_touch: bool,
     /// Expiry and eviction wait (CLIENT PAUSE).
     pub frozen: bool,
+    /// On a replica that takes writes: keys that its own clients gave a time, by that time.
+    pub own_expiring: BTreeSet<(i64, usize, Box<[u8]>)>,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expire: bool,
     /// Effects of the running command.
@@ -163,6 +167,7 @@ impl Store {
             from_primary: false,
             no_touch: false,
             frozen: false,
+            own_expiring: BTreeSet::new(),
             active_expire: true,
             fx: Effects::default(),
             expire_word: b"UNLINK",
@@ -271,7 +276,7 @@ impl Store {
                 None => polonius_return!(None),
             }
         });
-        this.expire(key);
+        this.expire(key, false);
         None
     }
 
@@ -328,7 +333,7 @@ impl Store {
     #[cold]
     fn missed(&mut self, key: &[u8]) {
         self.stats.misses += 1;
-        self.expire_if_due(key);
+        self.expire_seen(key);
         self.notify(Classes::KEY_MISS, "keymiss", key);
     }
 
@@ -429,50 +434,6 @@ impl Store {
     /// The type of what a live key of any database holds. Looking does not remove it if its time has come.
     pub fn kind_of(&self, db: usize, key: &[u8]) -> Option<KeyKind> {
         self.keyspace.db(db).get(key).filter(|entry| !self.is_expired(entry)).map(KeyKind::of)
-    }
-
-    /// Removes `key` if its time is up. A replica leaves that to its primary.
-    #[inline]
-    pub fn expire_if_due(&mut self, key: &[u8]) {
-        if self.current().expires_len() == 0 {
-            return;
-        }
-        let hash = self.hash(key);
-        if self.current().get_hashed(hash, key).is_some_and(|entry| self.is_expired(entry)) {
-            self.expire(key);
-        }
-    }
-
-    #[cold]
-    fn expire(&mut self, key: &[u8]) {
-        if self.is_replica || self.frozen {
-            return;
-        }
-        let hash = keyspace::hash(key);
-        let db = self.db;
-        if let Some(entry) = self.keyspace.db_mut(db).remove_hashed(hash, key) {
-            self.gone_by_time(db, entry);
-        }
-    }
-
-    /// What follows the removal of an expired entry.
-    fn gone_by_time(&mut self, db: usize, entry: Entry) {
-        self.stats.expired += 1;
-        self.fx.before(db, &[self.expire_word, entry.key()]);
-        self.touch_watchers(db, entry.key());
-        self.notify_in(db, Classes::EXPIRED, "expired", entry.key());
-        self.keyspace.db_mut(db).discard(entry);
-    }
-
-    /// Removes up to `budget` due keys of a database; how many it removed.
-    pub fn expire_some(&mut self, db: usize, budget: usize) -> usize {
-        let mut due = Vec::new();
-        self.keyspace.db_mut(db).expire_due(self.now_ms, budget, |entry| due.push(entry));
-        let n = due.len();
-        for entry in due {
-            self.gone_by_time(db, entry);
-        }
-        n
     }
 
     // Typed looks.

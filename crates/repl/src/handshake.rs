@@ -104,6 +104,8 @@ pub struct Handshake {
     identity: Identity,
     /// What we have: the id of our data and the first offset that we lack.
     have: Option<(ReplicationId, u64)>,
+    /// The other side is our replica and is to become the primary.
+    failover: bool,
     awaiting: Await,
 }
 
@@ -113,11 +115,11 @@ fn command(out: &mut Vec<u8>, words: &[&[u8]]) {
 
 impl Handshake {
     /// Begins one; the bytes are to be sent first. `have` names the data that we hold: with
-    /// it a partial resync is asked for.
-    pub fn begin(identity: Identity, have: Option<(ReplicationId, u64)>) -> (Self, Vec<u8>) {
+    /// it a partial resync is asked for. With `failover` the other side is asked to become a primary first.
+    pub fn begin(identity: Identity, have: Option<(ReplicationId, u64)>, failover: bool) -> (Self, Vec<u8>) {
         let mut first = Vec::new();
         command(&mut first, &[b"PING"]);
-        (Self { identity, have, awaiting: Await::Pong }, first)
+        (Self { identity, have, failover, awaiting: Await::Pong }, first)
     }
 
     /// What the log calls the state.
@@ -169,7 +171,9 @@ impl Handshake {
                 let mut out = Vec::new();
                 match &self.have {
                     Some((id, next)) => {
-                        command(&mut out, &[b"PSYNC", id.as_str().as_bytes(), next.to_string().as_bytes()])
+                        let next = next.to_string();
+                        let words = [b"PSYNC", id.as_str().as_bytes(), next.as_bytes(), b"FAILOVER"];
+                        command(&mut out, if self.failover { &words } else { &words[..3] });
                     }
                     None => command(&mut out, &[b"PSYNC", b"?", b"-1"]),
                 }
@@ -244,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_new_replica_asks_for_everything() {
-        let (mut h, first) = Handshake::begin(identity(""), None);
+        let (mut h, first) = Handshake::begin(identity(""), None, false);
         assert_eq!(words(&first), ["PING"]);
         assert_eq!(
             sent(h.handle_line(b"+PONG")),
@@ -265,6 +269,7 @@ mod tests {
         let (mut h, _) = Handshake::begin(
             Identity { user: "repl".into(), announce_ip: "10.0.0.9".into(), ..identity("pw") },
             Some((id, 51)),
+            false,
         );
         assert_eq!(sent(h.handle_line(b"-NOAUTH Authentication required.")), ["AUTH repl pw"]);
         assert_eq!(sent(h.handle_line(b"+OK")).len(), 4);
@@ -276,16 +281,26 @@ mod tests {
     }
 
     #[test]
+    fn a_failover_asks_the_target_to_take_over() {
+        let id = ReplicationId::from_random([9; 20]);
+        let (mut h, _) = Handshake::begin(identity(""), Some((id, 51)), true);
+        for _ in 0..3 {
+            let _ = h.handle_line(b"+OK");
+        }
+        assert_eq!(sent(h.handle_line(b"+OK")), [alloc::format!("PSYNC {id} 51 FAILOVER")]);
+    }
+
+    #[test]
     fn failures_say_what_came() {
-        let (mut h, _) = Handshake::begin(identity(""), None);
+        let (mut h, _) = Handshake::begin(identity(""), None, false);
         assert!(matches!(h.handle_line(b"-DENIED no"), Err(HandshakeError::Ping(_))));
-        let (mut h, _) = Handshake::begin(identity("x"), None);
+        let (mut h, _) = Handshake::begin(identity("x"), None, false);
         let _ = h.handle_line(b"+PONG");
         assert!(matches!(h.handle_line(b"-WRONGPASS no"), Err(HandshakeError::Auth(_))));
         for (line, later) in
             [(&b"-NOMASTERLINK x"[..], true), (b"-LOADING x", true), (b"-ERR x", false), (b"+FULLRESYNC x y", false)]
         {
-            let (mut h, _) = Handshake::begin(identity(""), None);
+            let (mut h, _) = Handshake::begin(identity(""), None, false);
             for _ in 0..4 {
                 let _ = h.handle_line(b"+OK");
             }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   first                                                      end
-//!     │ block 64 KiB │ block │ block │ …            │ block │   │
+//!     │ block 16 KiB │ block │ block │ …            │ block │   │
 //!     └──────────────┴───────┴───────┴──────────────┴───────┴───┘
 //!            ▲ slow replica's cursor        ▲ back-log begins   ▲ others
 //! ```
@@ -18,7 +18,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// Bytes of a block.
-const BLOCK_BYTES: usize = 64 << 10;
+const BLOCK_BYTES: usize = 16 << 10;
 
 /// The stream. See the module's description.
 #[derive(Debug, Default)]

@@ -5,7 +5,7 @@ use crate::server::outside::{Outside, Todo};
 use base::glob::glob_matches;
 use engine::config::{self, OPTIONS, OptionSpec};
 use engine::engine::Engine;
-use engine::error::{Error, Result};
+use engine::error::{self, Error, Result};
 use resp::Args;
 use std::collections::BTreeMap;
 
@@ -58,6 +58,10 @@ pub fn set(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
         };
         if !option.mutability.is_live() {
             return Err(refused(name, "can't set immutable config"));
+        }
+        let loading = o.loading_since_ms.is_some() || o.link.is_loading();
+        if loading && matches!(option.name, "dir" | "dbfilename" | "appendonly") {
+            return Err(error::LOADING);
         }
         if is_protected(option.name) && !protected_allowed(e) {
             return Err(refused(name, "can't set protected config"));
@@ -131,7 +135,7 @@ fn apply_outside(_: &mut Outside, name: &str, next: &mut config::Config) -> std:
 }
 
 /// CONFIG REWRITE.
-pub fn rewrite(e: &mut Engine) -> Result {
+pub fn rewrite(o: &Outside, e: &mut Engine) -> Result {
     let Some(path) = e.config.file.clone() else {
         return Err(Error::fixed("ERR The server is running without a config file"));
     };
@@ -141,11 +145,28 @@ pub fn rewrite(e: &mut Engine) -> Result {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(failed(error)),
     };
-    crate::server::startup::write_atomically(std::path::Path::new(&path), config::rewrite(&old, &e.config).as_bytes())
-        .map_err(failed)?;
+    crate::server::startup::write_atomically(
+        std::path::Path::new(&path),
+        config::rewrite(&old, &e.config, o.rewrite_all).as_bytes(),
+    )
+    .map_err(failed)?;
     log!(Notice, "CONFIG REWRITE executed with success.");
     e.out.ok();
     Ok(())
+}
+
+/// CONFIG HELP.
+pub fn help(e: &mut Engine) -> Result {
+    engine::commands::help(
+        e,
+        "CONFIG",
+        &[
+            ("GET <pattern> [<pattern> ...]", "The options whose names fit, and their values."),
+            ("SET <option> <value> [<option> <value> ...]", "Change options: all of these or none."),
+            ("RESETSTAT", "Set the counters of INFO back."),
+            ("REWRITE", "Write the present settings into the configuration file."),
+        ],
+    )
 }
 
 /// CONFIG RESETSTAT.

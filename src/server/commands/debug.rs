@@ -1,10 +1,10 @@
 //! DEBUG, as far as test suites and operators need it.
 
-use crate::server::outside::Outside;
+use crate::server::outside::{Outside, Todo};
 use crate::server::saving;
 use engine::commands::options::{float, int, is};
 use engine::config::values::Protected;
-use engine::engine::Engine;
+use engine::engine::{Engine, Order};
 use engine::error::{self, Error, Result};
 use engine::rdb::LoadOptions;
 use keyspace::{Entry, ValueRef};
@@ -27,13 +27,29 @@ pub fn debug(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
     match () {
         () if is(word, "sleep") && a.len() == 3 => {
             let seconds = float(&a[2])?;
-            std::thread::sleep(std::time::Duration::from_secs_f64(seconds.clamp(0.0, 3600.0)));
+            let time = std::time::Duration::from_secs_f64(seconds.clamp(0.0, 3600.0));
+            // A connection that was ordered to be closed is seen to be closed before we sleep.
+            if e.orders.iter().any(|order| matches!(order, Order::Close(_))) {
+                o.todos.push(Todo::Sleep(time));
+            } else {
+                std::thread::sleep(time);
+            }
             e.out.ok();
         }
         () if is(word, "jmap") => e.out.ok(),
         () if is(word, "set-active-expire") && a.len() == 3 => {
             e.store.active_expire = int(&a[2])? != 0;
             e.out.ok();
+        }
+        () if is(word, "pause-cron") && a.len() == 3 => {
+            o.cron_paused = int(&a[2])? != 0;
+            e.out.ok();
+        }
+        () if is(word, "config-rewrite-force-all") && a.len() == 2 => {
+            o.rewrite_all = true;
+            let result = crate::server::commands::config::rewrite(o, e);
+            o.rewrite_all = false;
+            result?;
         }
         () if is(word, "digest") && a.len() == 2 => e.out.simple(&data_digest(e)),
         () if is(word, "digest-value") => {

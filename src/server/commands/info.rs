@@ -25,9 +25,10 @@ const SECTIONS: &[Section] = &[
     ("keyspace", keyspace_section),
     ("commandstats", commandstats),
     ("latencystats", latencystats),
+    ("debug", debug),
 ];
 /// Sections that are not part of the default answer.
-const ON_REQUEST: &[&str] = &["commandstats", "latencystats"];
+const ON_REQUEST: &[&str] = &["commandstats", "latencystats", "debug"];
 
 /// INFO [section …].
 pub fn info(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
@@ -37,7 +38,8 @@ pub fn info(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
     let default = words.is_empty() || has("default");
     let mut text = String::new();
     for (name, write) in SECTIONS {
-        if all || has(name) || (default && !ON_REQUEST.contains(name)) {
+        // Figures for those who look into the server itself come only under their own name.
+        if (all && *name != "debug") || has(name) || (default && !ON_REQUEST.contains(name)) {
             if !text.is_empty() {
                 text.push_str("\r\n");
             }
@@ -89,6 +91,9 @@ fn server(o: &mut Outside, e: &mut Engine, text: &mut String) {
         "config_file": e.config.file.as_deref().unwrap_or(""),
         "io_threads_active": 0,
     );
+    if let Some(pending) = &o.shutdown {
+        fields!(text, "shutdown_in_milliseconds": (pending.deadline_ms - e.store.now_ms).max(0));
+    }
     let mut listener = 0;
     if e.config.port.get() > 0 {
         let _ = write!(text, "listener{listener}:name=tcp");
@@ -238,7 +243,7 @@ fn persistence(o: &mut Outside, e: &mut Engine, text: &mut String) {
         "current_save_keys_processed": 0,
         "current_save_keys_total": 0,
         "rdb_changes_since_last_save": e.stats.dirty,
-        "rdb_bgsave_in_progress": u8::from(saving.running_since_ms.is_some()),
+        "rdb_bgsave_in_progress": u8::from(saving.running_since_ms.is_some() || o.replicas.writing()),
         "rdb_last_save_time": saving.last_save_s,
         "rdb_last_bgsave_status": if saving.last_failed { "err" } else { "ok" },
         "rdb_last_bgsave_time_sec": saving.last_took_s,
@@ -298,7 +303,7 @@ fn stats(o: &mut Outside, e: &mut Engine, text: &mut String) {
         "latest_fork_usec": o.saving.snapshot_us,
         "total_forks": 0,
         "migrate_cached_sockets": 0,
-        "slave_expires_tracked_keys": 0,
+        "slave_expires_tracked_keys": e.store.own_expiring.len(),
         "active_defrag_hits": 0,
         "active_defrag_misses": 0,
         "active_defrag_key_hits": 0,
@@ -319,6 +324,11 @@ fn stats(o: &mut Outside, e: &mut Engine, text: &mut String) {
         "reply_buffer_expands": 0,
         "client_query_buffer_limit_disconnections": s.query_limit_closes,
         "client_output_buffer_limit_disconnections": s.output_limit_closes,
+        "eventloop_cycles": s.rounds.count,
+        "eventloop_duration_sum": s.rounds.nanos / 1000,
+        "eventloop_duration_cmd_sum": s.rounds.command_ns / 1000,
+        "instantaneous_eventloop_cycles_per_sec": s.rates.per_second(5),
+        "instantaneous_eventloop_duration_usec": s.rates.per_second(6) / 1000 / s.rates.per_second(5).max(1),
         "acl_access_denied_auth": 0,
         "acl_access_denied_cmd": 0,
         "acl_access_denied_key": 0,
@@ -379,7 +389,7 @@ fn replication(o: &mut Outside, e: &mut Engine, text: &mut String) {
     let backlog = o.replicas.backlog;
     let first = if backlog { o.log.first() + 1 } else { 0 };
     fields!(text,
-        "master_failover_state": "no-failover",
+        "master_failover_state": o.failover.stage.name(),
         "master_replid": o.history.id,
         "master_replid2": o.history.second_id,
         "master_repl_offset": o.log.end(),
@@ -403,6 +413,16 @@ fn cpu(_: &mut Outside, _: &mut Engine, text: &mut String) {
         "used_cpu_user": format_args!("{:.6}", seconds(11)),
         "used_cpu_sys_children": format_args!("{:.6}", seconds(14)),
         "used_cpu_user_children": format_args!("{:.6}", seconds(13)),
+    );
+}
+
+fn debug(_: &mut Outside, e: &mut Engine, text: &mut String) {
+    let rounds = &e.stats.rounds;
+    fields!(text,
+        "eventloop_duration_aof_sum": 0,
+        "eventloop_duration_cron_sum": rounds.timer_ns / 1000,
+        "eventloop_duration_max": rounds.longest_ns / 1000,
+        "eventloop_cmd_per_cycle_max": rounds.commands_max,
     );
 }
 

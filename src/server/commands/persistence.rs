@@ -68,18 +68,18 @@ pub fn shutdown(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
         return Err(error::SYNTAX);
     }
     if abort {
-        if o.shutdown.take().is_none() {
+        if o.shutdown.is_none() {
             return Err(Error::fixed("ERR No shutdown in progress."));
         }
         crate::server::log::log!(Warning, "Shutdown manually aborted.");
-        e.pause.end();
+        o.cancel_shutdown(e);
         e.out.ok();
         return Ok(());
     }
     if e.in_exec {
         return Err(Error::fixed("ERR Can not execute SHUTDOWN inside a transaction"));
     }
-    let client = Some((e.current, e.client().id));
-    o.todos.push(Todo::Shutdown(Shutdown { mode, client }));
+    e.block_for_shutdown(a);
+    o.todos.push(Todo::Shutdown(Shutdown { mode }));
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! REPLICAOF, PSYNC, SYNC, REPLCONF, ROLE.
 
+use crate::server::failover::Stage;
 use crate::server::log::log;
 use crate::server::outside::{Outside, Todo};
 use crate::server::replicas::{State, attach};
 use engine::blocking::Acknowledgements;
 use engine::client::ClientFlags;
-use engine::commands::options::{int_in, is};
+use engine::commands::options::{int, is};
 use engine::engine::Engine;
 use engine::error::{self, Error, Result};
 use repl::{Decision, Refusal};
@@ -16,11 +17,13 @@ pub fn replicaof(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
     if e.client().flags.any(ClientFlags::REPLICA) {
         return Err(Error::fixed("ERR Command is not valid when client is a replica."));
     }
+    if o.failover.stage != Stage::None {
+        return Err(Error::fixed("ERR REPLICAOF not allowed while failing over."));
+    }
     if is(&a[1], "NO") && is(&a[2], "ONE") {
         if o.link.is_following() {
-            o.todos.push(Todo::StopFollowing);
             log!(Notice, "MASTER MODE enabled (user request from '{}')", e.client().addr);
-            e.config.replicaof.0 = None;
+            o.stop_following(e);
         }
         e.out.ok();
         return Ok(());
@@ -40,8 +43,7 @@ pub fn replicaof(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
         return Ok(());
     }
     log!(Notice, "REPLICAOF {host}:{port} enabled (user request from '{}')", e.client().addr);
-    e.config.replicaof.0 = Some((host.clone(), port));
-    o.todos.push(Todo::Follow(host, port));
+    o.follow(e, host, port);
     e.out.ok();
     Ok(())
 }
@@ -51,11 +53,17 @@ pub fn psync(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
     if e.client().flags.any(ClientFlags::REPLICA) {
         return Ok(());
     }
+    if a.get(3).is_some_and(|word| is(word, "failover")) {
+        take_role_over(o, e, &a[1])?;
+    }
     refuse_without_data(o)?;
-    let offset = base::num::parse_i64(&a[2]).ok_or(error::NOT_INTEGER)?;
+    let (ip, port) = o.replicas.address(e.current, e);
+    let Some(offset) = base::num::parse_i64(&a[2]) else {
+        log!(Warning, "Replica {ip}:{port} asks for synchronization but with a wrong offset");
+        return Err(error::NOT_INTEGER);
+    };
     o.take_effects(e);
     let kept = o.replicas.backlog.then(|| (o.log.first(), o.log.end()));
-    let (ip, port) = o.replicas.address(e.current, e);
     log!(Notice, "Replica {ip}:{port} asks for synchronization");
     match o.history.decide(&a[1], offset, kept) {
         Decision::Continue { position } => {
@@ -98,6 +106,20 @@ pub fn psync(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
             full_sync(o, e, false);
         }
     }
+    Ok(())
+}
+
+/// PSYNC id offset FAILOVER: our primary asks us to take its role, and becomes our replica with this request.
+fn take_role_over(o: &mut Outside, e: &mut Engine, id: &[u8]) -> Result {
+    log!(Notice, "Failover request received for replid {}.", String::from_utf8_lossy(id));
+    if !o.link.is_following() {
+        return Err(Error::fixed("ERR PSYNC FAILOVER can't be sent to a master."));
+    }
+    if !o.history.id.as_str().as_bytes().eq_ignore_ascii_case(id) {
+        return Err(Error::fixed("ERR PSYNC FAILOVER replid must match my replid."));
+    }
+    o.stop_following(e);
+    log!(Notice, "MASTER MODE enabled (failover request from '{}')", e.client_line(e.current));
     Ok(())
 }
 
@@ -208,10 +230,13 @@ pub fn wait(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
             "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated.",
         ));
     }
-    let replicas = int_in(&a[1], 0..=i64::MAX, error::OUT_OF_RANGE)? as usize;
+    let replicas = int(&a[1])?.max(0) as usize;
     let timeout_ms = base::num::parse_i64(&a[2]).ok_or(error::TIMEOUT_NOT_INTEGER)?;
     if timeout_ms < 0 {
         return Err(error::TIMEOUT_NEGATIVE);
+    }
+    if timeout_ms.checked_add(e.store.now_ms).is_none() {
+        return Err(Error::fixed("ERR timeout is out of range"));
     }
     let offset = e.client().write_offset;
     let have = o.replicas.acknowledged().into_iter().filter(|ack| *ack >= offset).count();

@@ -5,8 +5,9 @@
 
 use super::options::{int, is};
 use crate::client::{Class, Client, ClientFlags, ClientKey};
-use crate::engine::{Engine, Gates, Order};
+use crate::engine::Engine;
 use crate::error::{self, Error, Result};
+use crate::pause::Holder;
 use crate::table::Run;
 use resp::{Args, Protocol};
 use std::fmt::Write;
@@ -317,18 +318,13 @@ fn pause(e: &mut Engine, a: &Args) -> Result {
         return Err(error::TIMEOUT_NEGATIVE);
     }
     let until_ms = e.store.now_ms.checked_add(ms).ok_or(error::TIMEOUT_NOT_INTEGER)?;
-    e.pause.begin(until_ms, writes_only);
-    e.gates.set(Gates::PAUSED, true);
-    e.store.frozen = true;
+    e.pause_begin(Holder::Client, until_ms, writes_only);
     e.out.ok();
     Ok(())
 }
 
 fn unpause(e: &mut Engine, _: &Args) -> Result {
-    e.pause.end();
-    e.gates.set(Gates::PAUSED, false);
-    e.store.frozen = false;
-    e.orders.push(Order::ResumePostponed);
+    e.pause_end(Holder::Client);
     e.out.ok();
     Ok(())
 }
@@ -361,7 +357,7 @@ fn unblock(e: &mut Engine, a: &Args) -> Result {
     };
     let id = int(&a[2])?;
     let key = u64::try_from(id).ok().and_then(|id| e.clients.key_of(id));
-    let done = key.is_some_and(|key| {
+    let done = key.filter(|key| e.may_be_unblocked(*key)).is_some_and(|key| {
         if with_error {
             e.stats.count_error(UNBLOCKED.code());
         }

@@ -382,6 +382,14 @@ fn keys_of(e: &Engine, a: &Args) -> Result<Vec<(Vec<u8>, &'static KeySpec)>> {
     }
     let found =
         command.spec.key_positions(&args).map_err(|_| Error::fixed("ERR Invalid arguments specified for command"))?;
+    let mut found = found;
+    if command.spec.name == "sort" {
+        // Its destination follows a word that may be anywhere, and the last one counts.
+        let store = (2..args.len() - 1).rev().find(|i| is(&args[*i], "STORE"));
+        if let (Some(i), Some(spec)) = (store, command.spec.keys.last()) {
+            found.push((i + 1, spec));
+        }
+    }
     if found.is_empty() && !command.flags.has(Flags::NO_MANDATORY_KEYS) {
         return Err(Error::fixed("ERR Invalid arguments specified for command"));
     }

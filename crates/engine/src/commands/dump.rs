@@ -99,7 +99,7 @@ fn restore(e: &mut Engine, a: &Args) -> Result {
     if at.is_some_and(|at| at <= e.store.now_ms && decides) {
         if e.store.delete(key) {
             e.store.changed(Classes::GENERIC, "del", key, 1);
-            let word = e.store.expire_word;
+            let word = e.store.remove_word;
             e.store.fx.rewrite(db, &[word, key]);
         }
         e.out.ok();

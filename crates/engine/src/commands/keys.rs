@@ -4,7 +4,7 @@
 //! for a value of any size.
 
 use super::options::{int, is};
-use crate::engine::Engine;
+use crate::engine::{Engine, Order};
 use crate::error::{self, Error, Result};
 use crate::notify::Classes;
 use crate::store::KeyKind;
@@ -202,7 +202,8 @@ fn randomkey(e: &mut Engine, _: &Args) -> Result {
             return Ok(());
         }
         let key = entry.key().to_vec();
-        e.store.expire_if_due(&key);
+        e.store.expire_seen(&key);
+        e.settle_apart();
     }
     e.out.null();
     Ok(())
@@ -258,7 +259,9 @@ fn flushdb(e: &mut Engine, a: &Args) -> Result {
 
 fn flushall(e: &mut Engine, a: &Args) -> Result {
     let all = 0..e.store.keyspace.databases();
-    flush(e, a, all)
+    flush(e, a, all)?;
+    e.orders.push(Order::Flushed);
+    Ok(())
 }
 
 fn object_encoding(e: &mut Engine, a: &Args) -> Result {

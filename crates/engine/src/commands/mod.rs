@@ -86,7 +86,7 @@ pub fn encoding_of(entry: &keyspace::Entry) -> &'static str {
 }
 
 /// Replies with the help of a container command: each subcommand's form and what it does.
-fn help(e: &mut Engine, container: &str, lines: &[(&str, &str)]) -> Result {
+pub fn help(e: &mut Engine, container: &str, lines: &[(&str, &str)]) -> Result {
     e.out.array(lines.len() * 2 + 3);
     e.out.simple(&format!("{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
     for (form, meaning) in lines.iter().chain(&[("HELP", "Print this help.")]) {

@@ -18,10 +18,12 @@ macro_rules! outside {
 outside! {
     "bgsave" => BgSave,
     "config|get" => ConfigGet,
+    "config|help" => ConfigHelp,
     "config|resetstat" => ConfigResetStat,
     "config|rewrite" => ConfigRewrite,
     "config|set" => ConfigSet,
     "debug" => Debug,
+    "failover" => Failover,
     "info" => Info,
     "lastsave" => LastSave,
     "memory|doctor" => MemoryDoctor,

@@ -120,7 +120,7 @@ fn scan(e: &mut Engine, a: &Args) -> Result {
         let next = store.current().scan(position, options.count, |entry| {
             let wanted =
                 options.matches(entry.key()) && options.kind.is_none_or(|kind| is(kind, KeyKind::of(entry).name()));
-            if store.is_expired(entry) {
+            if wanted && store.is_expired(entry) {
                 expired.push(entry.key().into());
             } else if wanted {
                 out.bulk(entry.key());
@@ -131,7 +131,8 @@ fn scan(e: &mut Engine, a: &Args) -> Result {
     });
     // What a walk comes upon and is past its time goes, as it does when it is looked up.
     for key in expired {
-        e.store.expire_if_due(&key);
+        e.store.expire_seen(&key);
+        e.settle_apart();
     }
     Ok(())
 }

@@ -40,8 +40,10 @@ impl Config {
         text: &[u8],
         include: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>,
     ) -> Result<(), FileError> {
-        let mut saves_given = false;
-        self.load_at_depth(text, include, &mut saves_given, 0)
+        let mut saves_given = std::mem::replace(&mut self.saves_given, false);
+        let result = self.load_at_depth(text, include, &mut saves_given, 0);
+        self.saves_given = saves_given;
+        result
     }
 
     fn load_at_depth(
@@ -114,7 +116,7 @@ impl Config {
 }
 
 /// The text that `CONFIG REWRITE` puts in the place of `old`.
-pub fn rewrite(old: &str, config: &Config) -> String {
+pub fn rewrite(old: &str, config: &Config, all: bool) -> String {
     let defaults = Config::default();
     let mut done: BTreeSet<&'static str> = BTreeSet::new();
     let mut out: Vec<String> = Vec::new();
@@ -142,7 +144,8 @@ pub fn rewrite(old: &str, config: &Config) -> String {
     }
     for option in OPTIONS {
         let internal = option.mutability == Mutability::Hidden;
-        if done.contains(option.name) || internal || option.show(config) == option.show(&defaults) {
+        let is_default = !all && option.show(config) == option.show(&defaults);
+        if done.contains(option.name) || internal || is_default {
             continue;
         }
         if !signed {
@@ -204,12 +207,12 @@ mod tests {
         let mut config = load(old).unwrap();
         find(b"maxmemory").unwrap().parse(&mut config, &[b"5mb"]).unwrap();
         find(b"requirepass").unwrap().parse(&mut config, &[b"a \"b\""]).unwrap();
-        let new = rewrite(old, &config);
+        let new = rewrite(old, &config, false);
         assert!(new.starts_with("# mine\nport 7000\n\nslave-read-only no\nsave 1 2\nsave 3 4\n# Generated"), "{new}");
         let again = load(&new).unwrap();
         for option in OPTIONS {
             assert_eq!(option.show(&again), option.show(&config), "{}", option.name);
         }
-        assert_eq!(rewrite(&new, &again), new);
+        assert_eq!(rewrite(&new, &again, false), new);
     }
 }

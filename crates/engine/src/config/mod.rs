@@ -99,6 +99,8 @@ pub struct Config {
     pub file: Option<String>,
     /// Options that a file or the command line has set, by name.
     pub given: std::collections::BTreeSet<&'static str>,
+    /// A `save` line has taken the place of the defaults: those of the command line add to the file's.
+    saves_given: bool,
 }
 
 impl Config {
@@ -127,7 +129,7 @@ impl Config {
 pub fn fuzz_config(data: &[u8]) {
     let mut config = Config::default();
     if config.load(data, &mut |_| Err("no files here".into())).is_ok() {
-        let written = rewrite("", &config);
+        let written = rewrite("", &config, false);
         let mut again = Config::default();
         let read = again.load(written.as_bytes(), &mut |_| Err("no files here".into()));
         assert!(read.is_ok(), "what was written must be readable: {read:?}");

@@ -59,7 +59,7 @@ impl std::ops::DerefMut for Config {
 options! {
     rdbchecksum: bool = true, "rdbchecksum", Fixed;
     daemonize: bool = false, "daemonize", Fixed;
-    io_threads_do_reads: bool = false, "io-threads-do-reads", Fixed;
+    io_threads_do_reads: bool = false, "io-threads-do-reads", Live;
     always_show_logo: bool = false, "always-show-logo", Fixed;
     protected_mode: bool = true, "protected-mode", Live;
     rdbcompression: bool = true, "rdbcompression", Live;
