@@ -415,6 +415,7 @@ impl Server {
 
     /// After each batch: orders of the engine, effects to the log, replies to the sockets.
     pub fn settle(&mut self) {
+        self.engine.broadcast_invalidations();
         self.outside.take_effects(&mut self.engine);
         self.do_todos();
         while !self.engine.orders.is_empty() || !self.engine.dirty_clients.is_empty() {
@@ -440,6 +441,9 @@ impl Server {
         if self.engine.store.keyspace.has_trash() {
             let trash = self.engine.store.keyspace.take_trash();
             self.freer.free(trash);
+        }
+        for readers in self.engine.store.tracking.discarded.drain(..) {
+            self.freer.free(readers);
         }
     }
 

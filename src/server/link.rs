@@ -510,6 +510,7 @@ impl Server {
         }
         let old = self.engine.store.keyspace.replace(keyspace::Keyspace::new(databases));
         self.freer.free(old);
+        self.engine.spread_news();
     }
 
     /// The data of a full sync has been received and built, or that failed.
@@ -562,6 +563,7 @@ impl Server {
             self.engine.store.touch_all_watchers(db, None);
             self.engine.store.signal_all(db);
         }
+        self.engine.spread_news();
     }
 }
 

@@ -2,6 +2,7 @@
 //! be sent to it. Sockets are elsewhere; a client is known to them by its [`ClientKey`].
 
 use crate::pubsub::Subscriptions;
+use crate::tracking::Interest;
 use resp::{Args, Out, Span};
 use slab::Slab;
 use std::collections::BTreeMap;
@@ -59,6 +60,8 @@ client_flags! {
     POSTPONED = 16;
     /// READONLY was asked for (cluster mode).
     READONLY = 17;
+    /// It is told when what it has read changes (CLIENT TRACKING).
+    TRACKING = 18;
 }
 
 impl ClientFlags {
@@ -74,6 +77,7 @@ impl ClientFlags {
             | Self::REPLY_SKIP.0
             | Self::REPLY_SKIP_NEXT.0
             | Self::NO_TOUCH.0
+            | Self::TRACKING.0
             | Self::CLOSING.0
             | Self::CLOSE_AFTER_REPLY.0,
     );
@@ -194,6 +198,8 @@ pub struct Client {
     pub watched: Vec<Watched>,
     /// What it is subscribed to.
     pub subscriptions: Subscriptions,
+    /// What it tracks; there while it has the flag `TRACKING`.
+    pub tracking: Option<Box<Interest>>,
     /// When it connected, Unix milliseconds.
     pub created_ms: i64,
     /// When it last sent a command, Unix milliseconds.
@@ -257,6 +263,7 @@ impl Clients {
             queued: Vec::new(),
             watched: Vec::new(),
             subscriptions: Subscriptions::default(),
+            tracking: None,
             created_ms: now_ms,
             active_ms: now_ms,
             last_command: None,

@@ -209,6 +209,7 @@ impl Engine {
         self.gates.set(Gates::MEMORY, self.config.maxmemory.get() > 0);
         self.stats.apply_config(&self.config);
         self.store.apply_config(&self.config);
+        self.limit_tracked_keys();
     }
 
     /// Sets the time of the following commands: Unix milliseconds.
@@ -469,6 +470,7 @@ impl Engine {
         self.settle(db, args.raw());
         if special {
             self.end_reply_skip(reply_start);
+            self.after_tracked(command, args);
         }
         if !self.deferred.is_empty() && !self.in_exec {
             self.out.buf.append(&mut self.deferred);
@@ -490,19 +492,21 @@ impl Engine {
             client.write_offset = self.stream.end_offset;
         }
         store.fx.clear();
-        if !store.touched_watchers.is_empty() || !store.events.is_empty() {
+        if store.news {
             self.spread_news();
         }
     }
 
-    /// Tells watchers and subscribers of keyspace events what has happened.
+    /// Tells watchers, subscribers of keyspace events and clients that track what has happened.
     #[cold]
-    fn spread_news(&mut self) {
+    pub fn spread_news(&mut self) {
+        self.store.news = false;
         for key in std::mem::take(&mut self.store.touched_watchers) {
             if let Some(client) = self.clients.get_mut(key) {
                 client.flags.set(ClientFlags::DIRTY_CAS, true);
             }
         }
+        self.tell_tracking();
         self.publish_events();
     }
 
@@ -576,6 +580,7 @@ impl Engine {
     pub fn remove_client(&mut self, key: ClientKey) {
         self.forget_subscriptions(key);
         self.unwatch_all(key);
+        self.untrack(key);
         self.forget_blocked(key);
         self.monitors.retain(|&m| m != key);
         self.gates.set(Gates::MONITORED, !self.monitors.is_empty());

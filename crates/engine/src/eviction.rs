@@ -73,7 +73,7 @@ impl Engine {
         if let Some(entry) = self.store.remove(&key) {
             self.store.keyspace.db_mut(db).discard(entry);
             self.store.stats.evicted += 1;
-            self.store.touch(&key);
+            self.store.touch_evicted(&key);
             self.store.notify(Classes::EVICTED, "evicted", &key);
             let word = self.store.evict_word;
             self.store.fx.rewrite(db, &[word, &key]);

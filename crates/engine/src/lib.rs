@@ -22,6 +22,7 @@ pub mod spec;
 pub mod stats;
 pub mod store;
 pub mod table;
+pub mod tracking;
 
 /// The version of Redis that we report and behave as.
 pub const REDIS_VERSION: &str = "7.2.4";

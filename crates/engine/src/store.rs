@@ -10,6 +10,7 @@ use crate::config::values::MaxMemoryPolicy;
 use crate::effects::Effects;
 use crate::error::{Result, WRONG_TYPE};
 use crate::notify::{Classes, Event};
+use crate::tracking::Tracking;
 use base::rng::Rng;
 use keyspace::memory::Meter;
 use keyspace::{Db, Entry, Expiry, Hash, Keyspace, Limits, List, Set, Value, ValueRef, ZSet};
@@ -120,6 +121,13 @@ pub struct Store {
     pub stats: StoreStats,
     /// Memory in use.
     pub meter: Meter,
+    /// Clients that are told when what they have read changes.
+    pub tracking: Tracking,
+    /// There are events, or clients to be told of changes.
+    pub news: bool,
+    /// Somebody watches or tracks: changes of keys are of interest.
+    observed: bool,
+    tracked: bool,
     watched: Vec<ByKey<Vec<ClientKey>>>,
     watch_count: usize,
     waiting: Vec<ByKey<VecDeque<ClientKey>>>,
@@ -175,6 +183,10 @@ impl Store {
             limits: Limits::default(),
             stats: StoreStats::default(),
             meter: Meter::new(),
+            tracking: Tracking::default(),
+            news: false,
+            observed: false,
+            tracked: false,
             watched: (0..databases).map(|_| ByKey::new()).collect(),
             watch_count: 0,
             waiting: (0..databases).map(|_| ByKey::new()).collect(),
@@ -459,7 +471,7 @@ impl Store {
     fn gone_by_time(&mut self, db: usize, entry: Entry) {
         self.stats.expired += 1;
         self.fx.before(db, &[self.expire_word, entry.key()]);
-        self.touch_watchers(db, entry.key());
+        self.tell_observers(db, entry.key(), false);
         self.notify_in(db, Classes::EXPIRED, "expired", entry.key());
         self.keyspace.db_mut(db).discard(entry);
     }
@@ -582,12 +594,17 @@ impl Store {
         self.notify(class, event, key);
     }
 
-    /// Tells those who watch a key of the current database.
+    /// Tells those who watch a key of the current database, or have read it and track it.
     #[inline]
     pub fn touch(&mut self, key: &[u8]) {
-        if self.watch_count > 0 {
-            self.touch_watchers(self.db, key);
+        if self.observed {
+            self.tell_observers(self.db, key, true);
         }
+    }
+
+    /// Likewise, where the key had to give way to others.
+    pub fn touch_evicted(&mut self, key: &[u8]) {
+        self.tell_observers(self.db, key, false);
     }
 
     /// Notes a keyspace event, if anybody may want it.
@@ -603,6 +620,7 @@ impl Store {
     pub fn notify_in(&mut self, db: usize, class: Classes, event: &'static str, key: &[u8]) {
         if self.event_classes.any(class) {
             self.events.push(Event { name: event, db, key: key.into() });
+            self.news = true;
         }
     }
 
@@ -612,6 +630,7 @@ impl Store {
     pub fn watch(&mut self, key: &[u8], client: ClientKey) {
         self.watched[self.db].entry(key.into()).or_default().push(client);
         self.watch_count += 1;
+        self.observed = true;
     }
 
     /// A client no longer watches a key.
@@ -623,6 +642,7 @@ impl Store {
             if watchers.is_empty() {
                 self.watched[db].remove(key);
             }
+            self.observed = self.tracked || self.watch_count > 0;
         }
     }
 
@@ -631,15 +651,26 @@ impl Store {
         self.watched.iter().map(BTreeMap::len).sum()
     }
 
+    /// Whether any client tracks.
+    pub fn set_tracked(&mut self, tracked: bool) {
+        self.tracked = tracked;
+        self.observed = tracked || self.watch_count > 0;
+    }
+
     #[cold]
-    fn touch_watchers(&mut self, db: usize, key: &[u8]) {
+    fn tell_observers(&mut self, db: usize, key: &[u8], by_command: bool) {
         if let Some(watchers) = self.watched[db].get(key) {
             self.touched_watchers.extend_from_slice(watchers);
+            self.news = true;
+        }
+        if self.tracked && self.tracking.touched(key, by_command) {
+            self.news = true;
         }
     }
 
     /// Tells all who watch a key of a database that is emptied or exchanged; `other` is what takes
-    /// its place. A watched key that is in neither has not changed.
+    /// its place. A watched key that is in neither has not changed. Those who track hear of an emptied one only,
+    /// as in Redis.
     pub fn touch_all_watchers(&mut self, db: usize, other: Option<usize>) {
         let there = |db: usize, key: &[u8]| self.kind_of(db, key).is_some();
         let touched = |key: &[u8]| there(db, key) || other.is_some_and(|o| there(o, key));
@@ -650,6 +681,10 @@ impl Store {
             }
         }
         self.touched_watchers.append(&mut told);
+        if other.is_none() {
+            self.tracking.touched_all();
+        }
+        self.news = true;
     }
 
     // Waiting.

@@ -8,11 +8,14 @@ use crate::client::{Class, Client, ClientFlags, ClientKey};
 use crate::engine::{Engine, Gates, Order};
 use crate::error::{self, Error, Result};
 use crate::table::Run;
+use crate::tracking::{Interest, Mode};
 use resp::{Args, Protocol};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// The handlers of this family.
 pub const COMMANDS: super::Family = &[
+    ("client|caching", Run::Plain(caching)),
     ("client|getname", Run::Plain(getname)),
     ("client|getredir", Run::Plain(getredir)),
     ("client|help", Run::Plain(help)),
@@ -26,6 +29,8 @@ pub const COMMANDS: super::Family = &[
     ("client|reply", Run::Plain(reply)),
     ("client|setinfo", Run::Plain(setinfo)),
     ("client|setname", Run::Plain(setname)),
+    ("client|tracking", Run::Plain(tracking)),
+    ("client|trackinginfo", Run::Plain(trackinginfo)),
     ("client|unblock", Run::Plain(unblock)),
     ("client|unpause", Run::Plain(unpause)),
 ];
@@ -41,6 +46,9 @@ fn flag_letters(client: &Client) -> String {
         (has(ClientFlags::PUBSUB), 'P'),
         (has(ClientFlags::MULTI), 'x'),
         (has(ClientFlags::BLOCKED | ClientFlags::POSTPONED), 'b'),
+        (has(ClientFlags::TRACKING), 't'),
+        (client.tracking.as_ref().is_some_and(|t| t.broken), 'R'),
+        (client.tracking.as_ref().is_some_and(|t| t.mode == Mode::Broadcast), 'B'),
         (has(ClientFlags::DIRTY_CAS), 'd'),
         (has(ClientFlags::CLOSE_AFTER_REPLY), 'c'),
         (has(ClientFlags::CLOSING), 'A'),
@@ -82,7 +90,7 @@ impl Engine {
         let seconds_since = |at_ms: i64| (self.store.now_ms - at_ms).max(0) / 1000;
         let _ = write!(
             text,
-            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={db} sub={} psub={} ssub={} multi={} watch={} qbuf={} qbuf-free={} argv-mem={} multi-mem={multi_bytes} rbs={} rbp={} obl={} oll={} omem={omem} tot-mem={total} events={} cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={} tot-net-in={} tot-net-out={} tot-cmds={}",
+            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={db} sub={} psub={} ssub={} multi={} watch={} qbuf={} qbuf-free={} argv-mem={} multi-mem={multi_bytes} rbs={} rbp={} obl={} oll={} omem={omem} tot-mem={total} events={} cmd={} user={} redir={} resp={} lib-name={} lib-ver={} tot-net-in={} tot-net-out={} tot-cmds={}",
             client.id,
             client.addr,
             client.laddr,
@@ -106,6 +114,7 @@ impl Engine {
             if omem > 0 { "rw" } else { "r" },
             command.map_or("NULL", |c| c.spec.name),
             if client.authenticated { "default" } else { "(superuser)" },
+            redirection(client),
             if out.protocol == Protocol::V3 { 3 } else { 2 },
             name(&client.lib_name),
             name(&client.lib_version),
@@ -371,8 +380,189 @@ fn unblock(e: &mut Engine, a: &Args) -> Result {
     Ok(())
 }
 
+/// The id of the client that gets a client's invalidation messages; 0 where it is itself, -1 where it does not track.
+fn redirection(client: &Client) -> i64 {
+    client.tracking.as_ref().map_or(-1, |t| t.redirect.unwrap_or(0) as i64)
+}
+
 fn getredir(e: &mut Engine, _: &Args) -> Result {
-    e.out.int(-1);
+    let id = redirection(e.client());
+    e.out.int(id);
+    Ok(())
+}
+
+/// The options of CLIENT TRACKING as they were given.
+#[derive(Default)]
+struct TrackingOptions<'a> {
+    redirect: Option<u64>,
+    broadcast: bool,
+    opt_in: bool,
+    opt_out: bool,
+    noloop: bool,
+    prefixes: Vec<&'a [u8]>,
+}
+
+impl<'a> TrackingOptions<'a> {
+    fn parse(e: &Engine, a: &'a Args) -> Result<Self> {
+        let mut options = Self::default();
+        let mut i = 3;
+        while i < a.len() {
+            let word = &a[i];
+            let value = a.get(i + 1);
+            match (word, value) {
+                (w, Some(id)) if is(w, "REDIRECT") => {
+                    if options.redirect.is_some() {
+                        return Err(Error::fixed("ERR A client can only redirect to a single other client"));
+                    }
+                    let id = int(id)?;
+                    let there = u64::try_from(id).ok().filter(|id| e.clients.key_of(*id).is_some());
+                    options.redirect =
+                        Some(there.ok_or(Error::fixed("ERR The client ID you want redirect to does not exist"))?);
+                    i += 1;
+                }
+                (w, Some(prefix)) if is(w, "PREFIX") => {
+                    options.prefixes.push(prefix);
+                    i += 1;
+                }
+                (w, _) if is(w, "BCAST") => options.broadcast = true,
+                (w, _) if is(w, "OPTIN") => options.opt_in = true,
+                (w, _) if is(w, "OPTOUT") => options.opt_out = true,
+                (w, _) if is(w, "NOLOOP") => options.noloop = true,
+                _ => return Err(error::SYNTAX),
+            }
+            i += 1;
+        }
+        Ok(options)
+    }
+
+    /// What these options ask for, where they go together and with what the client has.
+    fn interest(self, old: Option<&Interest>) -> Result<Interest> {
+        if !self.broadcast && !self.prefixes.is_empty() {
+            return Err(Error::fixed("ERR PREFIX option requires BCAST mode to be enabled"));
+        }
+        if old.is_some_and(|old| (old.mode == Mode::Broadcast) != self.broadcast) {
+            return Err(Error::fixed(
+                "ERR You can't switch BCAST mode on/off before disabling tracking for this client, and then re-enabling it with a different mode.",
+            ));
+        }
+        if self.broadcast && (self.opt_in || self.opt_out) {
+            return Err(Error::fixed("ERR OPTIN and OPTOUT are not compatible with BCAST"));
+        }
+        if self.opt_in && self.opt_out {
+            return Err(Error::fixed("ERR You can't specify both OPTIN mode and OPTOUT mode"));
+        }
+        let old_mode = old.map(|old| old.mode);
+        if (self.opt_in && old_mode == Some(Mode::OptOut)) || (self.opt_out && old_mode == Some(Mode::OptIn)) {
+            return Err(Error::fixed(
+                "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then re-enabling it with a different mode.",
+            ));
+        }
+        let mode = match () {
+            () if self.broadcast => Mode::Broadcast,
+            () if self.opt_in => Mode::OptIn,
+            () if self.opt_out => Mode::OptOut,
+            () => Mode::Reads,
+        };
+        check_prefixes(&self.prefixes, old)?;
+        let mut prefixes: BTreeSet<Box<[u8]>> = self.prefixes.into_iter().map(Into::into).collect();
+        if self.broadcast && prefixes.is_empty() {
+            prefixes.insert(Box::default());
+        }
+        Ok(Interest { mode, redirect: self.redirect, noloop: self.noloop, caching: false, broken: false, prefixes })
+    }
+}
+
+/// A key must not fall under two prefixes of one client.
+fn check_prefixes(new: &[&[u8]], old: Option<&Interest>) -> Result {
+    let overlap = |a: &[u8], b: &[u8]| a.starts_with(b) || b.starts_with(a);
+    let refuse = |prefix: &[u8], what: &str, other: &[u8]| {
+        let (prefix, other) = (String::from_utf8_lossy(prefix), String::from_utf8_lossy(other));
+        Err(Error::new(format!(
+            "ERR Prefix '{prefix}' overlaps with {what} prefix '{other}'. Prefixes for a single client must not overlap."
+        )))
+    };
+    for (i, prefix) in new.iter().enumerate() {
+        if let Some(other) = old.and_then(|old| old.prefixes.iter().find(|other| overlap(prefix, other))) {
+            return refuse(prefix, "an existing", other);
+        }
+        if let Some(other) = new[i + 1..].iter().find(|other| overlap(prefix, other)) {
+            return refuse(prefix, "another provided", other);
+        }
+    }
+    Ok(())
+}
+
+fn tracking(e: &mut Engine, a: &Args) -> Result {
+    let options = TrackingOptions::parse(e, a)?;
+    if on_off(&a[2])? {
+        let interest = options.interest(e.client().tracking.as_deref())?;
+        e.track(interest);
+    } else {
+        e.untrack(e.current);
+    }
+    e.out.ok();
+    Ok(())
+}
+
+fn caching(e: &mut Engine, a: &Args) -> Result {
+    let Some(interest) = &mut e.client().tracking else {
+        return Err(Error::fixed(
+            "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled",
+        ));
+    };
+    match () {
+        () if is(&a[2], "yes") && interest.mode == Mode::OptIn => interest.caching = true,
+        () if is(&a[2], "no") && interest.mode == Mode::OptOut => interest.caching = true,
+        () if is(&a[2], "yes") => {
+            return Err(Error::fixed("ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode."));
+        }
+        () if is(&a[2], "no") => {
+            return Err(Error::fixed("ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode."));
+        }
+        () => return Err(error::SYNTAX),
+    }
+    e.out.ok();
+    Ok(())
+}
+
+fn trackinginfo(e: &mut Engine, _: &Args) -> Result {
+    let client = e.client();
+    let redirect = redirection(client);
+    let interest = client.tracking.as_deref().cloned();
+    let mut flags = vec![if interest.is_some() { "on" } else { "off" }];
+    let mut prefixes = BTreeSet::new();
+    if let Some(interest) = interest {
+        match interest.mode {
+            Mode::Reads => {}
+            Mode::Broadcast => flags.push("bcast"),
+            Mode::OptIn => flags.push("optin"),
+            Mode::OptOut => flags.push("optout"),
+        }
+        if interest.caching {
+            flags.push(if interest.mode == Mode::OptIn { "caching-yes" } else { "caching-no" });
+        }
+        if interest.noloop {
+            flags.push("noloop");
+        }
+        if interest.broken {
+            flags.push("broken_redirect");
+        }
+        prefixes = interest.prefixes;
+    }
+    let out = &mut e.out;
+    out.map(3);
+    out.bulk(b"flags");
+    out.set(flags.len());
+    for flag in flags {
+        out.bulk(flag.as_bytes());
+    }
+    out.bulk(b"redirect");
+    out.int(redirect);
+    out.bulk(b"prefixes");
+    out.array(prefixes.len());
+    for prefix in &prefixes {
+        out.bulk(prefix);
+    }
     Ok(())
 }
 
@@ -381,6 +571,7 @@ fn help(e: &mut Engine, _: &Args) -> Result {
         e,
         "CLIENT",
         &[
+            ("CACHING (YES|NO)", "Whether the keys of the next command are tracked (OPTIN, OPTOUT)."),
             ("GETNAME", "The name of this connection."),
             ("GETREDIR", "The client that gets the invalidation messages of this one, -1 for none."),
             ("ID", "The id of this connection."),
@@ -397,6 +588,11 @@ fn help(e: &mut Engine, _: &Args) -> Result {
             ("REPLY (ON|OFF|SKIP)", "Send replies, send none, or leave out the next one."),
             ("SETINFO (LIB-NAME|LIB-VER) <value>", "Tell which client library this is."),
             ("SETNAME <name>", "Give this connection a name."),
+            (
+                "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]] [OPTIN] [OPTOUT] [NOLOOP]",
+                "Be told when keys that this connection has read change.",
+            ),
+            ("TRACKINGINFO", "What this connection tracks."),
             ("UNBLOCK <id> [TIMEOUT|ERROR]", "End the waiting of a client in a blocking command."),
             ("UNPAUSE", "End a pause at once."),
         ],
