@@ -32,6 +32,8 @@ pub struct Conn {
     pub sending: bool,
     /// Bytes of that buffer.
     pub sending_bytes: usize,
+    /// The last send was a large one.
+    pub sent_much: bool,
     /// An empty buffer to be used for the next send.
     pub spare: Vec<u8>,
     /// Receiving is stopped until the output has drained or the client goes on.
@@ -70,6 +72,7 @@ impl Conns {
             input: Vec::new(),
             sending: false,
             sending_bytes: 0,
+            sent_much: false,
             spare: Vec::new(),
             paused: false,
             close_when_sent: false,

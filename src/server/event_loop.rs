@@ -17,17 +17,21 @@ use super::conns::Peer;
 use super::log::log;
 use engine::client::{Class, ClientFlags};
 use engine::engine::{Flow, Order};
+use engine::eviction::Leaving;
 use net::{ConnId, DataSlot, Event};
 use resp::{Args, Limits, Span, Status};
 use std::time::Duration;
 
 /// Requests whose keys are prefetched together.
 const WINDOW: usize = 64;
-/// Unsent replies above which a client's further requests wait until it has read some.
-const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
+/// Unsent replies above which a client's further requests wait until it has read some. Clients that send a long
+/// pipeline and only then begin to read are common; they must not be made to wait for themselves.
+const OUTPUT_PAUSE_BYTES: usize = 64 << 20;
 /// Input of a waiting client above which it is no longer read.
 const INPUT_PAUSE_BYTES: usize = 1 << 20;
-/// A send buffer larger than this is given back to the allocator after use.
+/// A send buffer up to this size is kept for the next send.
+const SPARE_BYTES: usize = 16 << 10;
+/// One larger than this is always given back to the allocator after use.
 const SPARE_BYTES_MAX: usize = 256 << 10;
 
 /// Where a request's bytes are while its batch runs.
@@ -100,6 +104,8 @@ impl Server {
             self.engine.set_time_us(super::clock::unix_us());
             self.take_events(&mut events);
             self.begin_loading();
+            // What has come in is counted before it is run: afterwards it would be gone.
+            self.evict_clients();
             self.run_batch();
             self.settle();
             self.run_timers();
@@ -184,7 +190,9 @@ impl Server {
         {
             if let Some(slot) = slot {
                 conn.input.extend_from_slice(self.net.data(slot));
+                self.note_input(id);
             }
+            let Some(conn) = self.conns.get_mut(id) else { return };
             if conn.input.len() > INPUT_PAUSE_BYTES && !conn.paused {
                 conn.paused = true;
                 self.net.pause(id);
@@ -230,6 +238,9 @@ impl Server {
         let requests = batch.requests.len() - first;
         conn.in_batch = true;
         batch.parts.push(Part { conn: id, slot, consumed: at, cut: false, requests, error });
+        if slot.is_none() && self.engine.client_memory.is_limited() {
+            self.note_input(id);
+        }
     }
 
     /// Runs the batch and keeps what is left of each connection's bytes.
@@ -353,7 +364,8 @@ impl Server {
             let Some(key) = conn.client else { continue };
             let input = conn.input.len();
             if let Some(client) = self.engine.clients.get_mut(key) {
-                client.traffic.query_bytes = input;
+                client.traffic.argument_bytes = conn.parser.bytes_done().min(input);
+                client.traffic.query_bytes = input - client.traffic.argument_bytes;
                 client.traffic.query_capacity = conn.input.capacity();
                 if !client.flags.any(ClientFlags::BLOCKED)
                     && part.cut
@@ -368,6 +380,8 @@ impl Server {
                 }
                 if !client.out.buf.is_empty() {
                     self.touch(id);
+                } else {
+                    self.engine.count_client_memory(key);
                 }
             }
             if let Some(error) = &part.error {
@@ -391,6 +405,7 @@ impl Server {
                 if !self.resumed.contains(&id) {
                     self.resumed.push(id);
                 }
+                self.note_input(id);
             }
         }
     }
@@ -415,6 +430,11 @@ impl Server {
 
     /// After each batch: orders of the engine, effects to the log, replies to the sockets.
     pub fn settle(&mut self) {
+        let freed = !self.engine.store.keyspace.has_trash() && self.freer.counts.pending() == 0;
+        if freed && self.engine.leaving != Leaving::default() {
+            self.engine.store.meter.refresh();
+            self.engine.leaving = Leaving::default();
+        }
         self.engine.broadcast_invalidations();
         self.outside.take_effects(&mut self.engine);
         self.do_todos();
@@ -436,8 +456,11 @@ impl Server {
                 conn.touched = false;
             }
             self.flush(id);
+            self.count_memory(id);
         }
+        self.evict_clients();
         self.feed_replicas();
+        self.engine.uncounted_bytes = self.outside.uncounted_bytes(&self.engine);
         if self.engine.store.keyspace.has_trash() {
             let trash = self.engine.store.keyspace.take_trash();
             self.freer.free(trash);
@@ -516,6 +539,8 @@ impl Server {
             let len = buf.len();
             client.traffic.sent_bytes += len as u64;
             client.traffic.sending_bytes = len;
+            client.traffic.sending_capacity = buf.capacity();
+            client.traffic.spare_bytes = 0;
             self.engine.stats.net_out += len as u64;
             self.engine.stats.writes += 1;
             conn.sending = true;
@@ -534,18 +559,58 @@ impl Server {
     pub fn sent_now(&mut self, id: ConnId, buf: Vec<u8>) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         conn.sending = false;
-        conn.sending_bytes = 0;
-        if buf.capacity() <= SPARE_BYTES_MAX {
+        // A large buffer is kept where one was needed twice in a row.
+        let large = std::mem::take(&mut conn.sending_bytes) > SPARE_BYTES;
+        let twice = std::mem::replace(&mut conn.sent_much, large) && large;
+        if buf.capacity() <= SPARE_BYTES || (twice && buf.capacity() <= SPARE_BYTES_MAX) {
             conn.spare = buf;
             conn.spare.clear();
         }
+        let spare_bytes = conn.spare.capacity();
         if let Some(client) = conn.client.and_then(|k| self.engine.clients.get_mut(k)) {
             client.traffic.sending_bytes = 0;
+            client.traffic.sending_capacity = 0;
+            client.traffic.spare_bytes = spare_bytes;
+        }
+    }
+
+    /// Tells the engine how much a client has sent that has not been run.
+    fn note_input(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get(id) else { return };
+        let Some(key) = conn.client else { return };
+        let Some(client) = self.engine.clients.get_mut(key) else { return };
+        let (len, done) = (conn.input.len(), conn.parser.bytes_done().min(conn.input.len()));
+        client.traffic.argument_bytes = done;
+        client.traffic.query_bytes = len - done;
+        client.traffic.query_capacity = conn.input.capacity();
+        self.engine.count_client_memory(key);
+    }
+
+    /// Counts what a connection's client takes of the memory, where that is limited.
+    #[inline]
+    fn count_memory(&mut self, id: ConnId) {
+        if self.engine.client_memory.is_limited()
+            && let Some(key) = self.conns.get(id).and_then(|c| c.client)
+        {
+            self.engine.count_client_memory(key);
+        }
+    }
+
+    /// Closes clients, large ones first, while all together take more memory than they may.
+    fn evict_clients(&mut self) {
+        while let Some(key) = self.engine.next_evicted_client() {
+            log!(Notice, "Evicting client: {}", self.engine.client_line(key, 0));
+            self.engine.stats.evicted_clients += 1;
+            match self.conns.of_client(key) {
+                Some(id) => self.close(id),
+                None => self.engine.remove_client(key),
+            }
         }
     }
 
     fn sent(&mut self, id: ConnId, buf: Vec<u8>) {
         self.sent_now(id, buf);
+        self.count_memory(id);
         let Some(conn) = self.conns.get(id) else { return };
         let more = conn.client.and_then(|k| self.engine.clients.get(k)).is_some_and(|c| !c.out.buf.is_empty());
         if more || conn.close_when_sent || conn.paused {

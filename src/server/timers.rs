@@ -53,9 +53,9 @@ impl Server {
         self.acknowledge();
         self.close_idle_clients();
         self.check_soft_limits();
+        self.engine.count_all_client_memory();
         self.engine.store.meter.refresh();
         self.outside.set_gates(&mut self.engine);
-        self.engine.uncounted_bytes = self.outside.log.memory_bytes();
     }
 
     /// Removes keys whose time is up, for a bounded time; false where more are due.

@@ -5,9 +5,11 @@
 //! and pass, or fail where the environment has `REQUIRE_PEERS=1`.
 
 mod admin;
+mod client_memory;
 mod clients;
 mod maxmemory;
 mod protocol;
 mod scenarios_a;
 mod scenarios_cd;
+mod settings;
 mod support;

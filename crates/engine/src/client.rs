@@ -140,12 +140,18 @@ pub struct Watched {
 /// Where the bytes of a connection stand; kept up by the server for `CLIENT LIST` and limits.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Traffic {
-    /// Bytes waiting in the query buffer.
+    /// Bytes waiting in the query buffer; of an unfinished request, from the unfinished argument on.
     pub query_bytes: usize,
+    /// Bytes of an unfinished request's finished arguments.
+    pub argument_bytes: usize,
     /// The query buffer's capacity.
     pub query_capacity: usize,
     /// Bytes handed to the socket and not sent yet.
     pub sending_bytes: usize,
+    /// The capacity of the buffer that holds these.
+    pub sending_capacity: usize,
+    /// The capacity of the buffer kept for the next send.
+    pub spare_bytes: usize,
     /// All bytes received.
     pub received_bytes: u64,
     /// All bytes sent.
@@ -194,6 +200,8 @@ pub struct Client {
     pub out: Out,
     /// Commands queued by MULTI.
     pub queued: Vec<Kept>,
+    /// Bytes that these take.
+    pub queued_bytes: usize,
     /// Keys watched.
     pub watched: Vec<Watched>,
     /// What it is subscribed to.
@@ -212,6 +220,8 @@ pub struct Client {
     pub traffic: Traffic,
     /// When its output first passed the soft limit, Unix milliseconds.
     pub soft_limit_since_ms: Option<i64>,
+    /// What it takes of the memory of clients, where that is limited.
+    pub counted_bytes: usize,
     /// Whether the server has been told that `out` holds something.
     pub in_dirty_list: bool,
 }
@@ -228,6 +238,11 @@ impl Client {
         } else {
             Class::Normal
         }
+    }
+
+    /// Bytes of the buffers of a send that is under way and of the next one.
+    pub fn send_buffers(&self) -> usize {
+        self.traffic.sending_capacity + self.traffic.spare_bytes
     }
 
     /// Bytes of memory that waiting replies take.
@@ -261,6 +276,7 @@ impl Clients {
             authenticated: true,
             out: Out::default(),
             queued: Vec::new(),
+            queued_bytes: 0,
             watched: Vec::new(),
             subscriptions: Subscriptions::default(),
             tracking: None,
@@ -270,6 +286,7 @@ impl Clients {
             write_offset: 0,
             traffic: Traffic::default(),
             soft_limit_since_ms: None,
+            counted_bytes: 0,
             in_dirty_list: false,
         }));
         let key = ClientKey(u32::try_from(key).expect("maxclients keeps the table far below 2^32"));

@@ -15,6 +15,7 @@
 
 use crate::blocking::Blocking;
 use crate::client::{Class, ClientFlags, ClientKey, Clients, Kept};
+use crate::client_memory::ClientMemory;
 use crate::config::Config;
 use crate::effects::Stream;
 use crate::error::{self, Error};
@@ -113,6 +114,8 @@ pub struct Engine {
     pub current: ClientKey,
     /// All connections.
     pub clients: Clients,
+    /// What they take of the memory.
+    pub client_memory: ClientMemory,
     /// Effects for replicas and disk.
     pub stream: Stream,
     /// Settings.
@@ -153,8 +156,10 @@ pub struct Engine {
     pub evict_pool: crate::eviction::Pool,
     /// The database that random eviction looks at next.
     pub evict_next_db: usize,
-    /// Memory in use that `maxmemory` does not count: what replicas have not read yet.
+    /// Memory in use that `maxmemory` does not count: what slow replicas have not read yet.
     pub uncounted_bytes: usize,
+    /// What was evicted and waits to be freed.
+    pub leaving: crate::eviction::Leaving,
     /// The command that runs.
     pub running: Option<&'static Command>,
 }
@@ -169,6 +174,7 @@ impl Engine {
             deferred: Vec::new(),
             current: ClientKey(u32::MAX),
             clients: Clients::default(),
+            client_memory: ClientMemory::default(),
             stream: Stream::default(),
             table,
             renamed: BTreeMap::new(),
@@ -189,6 +195,7 @@ impl Engine {
             evict_pool: crate::eviction::Pool::default(),
             evict_next_db: 0,
             uncounted_bytes: 0,
+            leaving: crate::eviction::Leaving::default(),
             running: None,
             config,
         };
@@ -210,6 +217,7 @@ impl Engine {
         self.stats.apply_config(&self.config);
         self.store.apply_config(&self.config);
         self.limit_tracked_keys();
+        self.limit_client_memory();
     }
 
     /// Sets the time of the following commands: Unix milliseconds.
@@ -428,7 +436,9 @@ impl Engine {
         if flags.any(ClientFlags::MULTI)
             && !matches!(command.spec.name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset")
         {
-            self.clients[self.current].queued.push(Kept::new(args));
+            let (client, kept) = (&mut self.clients[self.current], Kept::new(args));
+            client.queued_bytes += kept.memory_bytes();
+            client.queued.push(kept);
             let reply_start = self.out.buf.len();
             self.out.simple("QUEUED");
             self.end_reply_skip(reply_start);
@@ -581,6 +591,7 @@ impl Engine {
         self.forget_subscriptions(key);
         self.unwatch_all(key);
         self.untrack(key);
+        self.forget_client_memory(key);
         self.forget_blocked(key);
         self.monitors.retain(|&m| m != key);
         self.gates.set(Gates::MONITORED, !self.monitors.is_empty());

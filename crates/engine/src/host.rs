@@ -21,6 +21,7 @@ pub enum HostCommand {
     LastSave,
     MemoryDoctor,
     MemoryMallocStats,
+    MemoryPurge,
     MemoryStats,
     Psync,
     ReplConf,

@@ -6,6 +6,7 @@
 
 pub mod blocking;
 pub mod client;
+pub mod client_memory;
 pub mod commands;
 pub mod compat;
 pub mod config;

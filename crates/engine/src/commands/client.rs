@@ -69,23 +69,21 @@ const REPLY_BLOCK_BYTES: usize = 16 << 10;
 
 impl Engine {
     /// A client as `CLIENT LIST` shows it, without a line end.
-    pub fn client_line(&self, key: ClientKey) -> String {
+    /// `argv_bytes` are those of the running request, where it is this client's.
+    pub fn client_line(&self, key: ClientKey, argv_bytes: usize) -> String {
         let client = &self.clients[key];
         // The running client's output and database are with the engine until its requests are done.
         let running = key == self.current;
         let (out, db) = if running { (&self.out, self.store.db) } else { (&client.out, client.db) };
         let name = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let command = client.last_command.and_then(|i| self.table.iter_all().find(|c| c.index == i));
-        let multi_bytes: usize = client.queued.iter().map(crate::client::Kept::memory_bytes).sum();
+        let multi_bytes = client.queued_bytes;
+        let argv_bytes = if running { argv_bytes } else { client.traffic.argument_bytes };
         // Redis shows what fits its fixed buffer as obl and the rest as a list of blocks.
         let waiting = out.buf.len() + client.traffic.sending_bytes;
         let obl = waiting.min(REPLY_BLOCK_BYTES);
         let omem = waiting - obl;
-        let total = size_of::<Client>()
-            + client.traffic.query_capacity
-            + out.buf.capacity()
-            + client.traffic.sending_bytes
-            + multi_bytes;
+        let total = self.client_memory_bytes(key) + if running { argv_bytes } else { 0 };
         let mut text = String::with_capacity(400);
         let seconds_since = |at_ms: i64| (self.store.now_ms - at_ms).max(0) / 1000;
         let _ = write!(
@@ -105,8 +103,8 @@ impl Engine {
             if client.flags.any(ClientFlags::MULTI) { client.queued.len() as i64 } else { -1 },
             client.watched.len(),
             client.traffic.query_bytes,
-            client.traffic.query_capacity.saturating_sub(client.traffic.query_bytes),
-            0,
+            client.traffic.query_capacity.saturating_sub(client.traffic.query_bytes + client.traffic.argument_bytes),
+            argv_bytes,
             out.buf.capacity(),
             waiting,
             obl,
@@ -132,8 +130,8 @@ fn id(e: &mut Engine, _: &Args) -> Result {
     Ok(())
 }
 
-fn info(e: &mut Engine, _: &Args) -> Result {
-    let mut line = e.client_line(e.current);
+fn info(e: &mut Engine, a: &Args) -> Result {
+    let mut line = e.client_line(e.current, a.raw().len());
     line.push('\n');
     e.out.verbatim("txt", line.as_bytes());
     Ok(())
@@ -168,7 +166,7 @@ fn list(e: &mut Engine, a: &Args) -> Result {
     };
     let mut text = String::new();
     for key in keys {
-        text.push_str(&e.client_line(key));
+        text.push_str(&e.client_line(key, a.raw().len()));
         text.push('\n');
     }
     e.out.verbatim("txt", text.as_bytes());
