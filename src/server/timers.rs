@@ -167,6 +167,7 @@ impl Server {
                 Note::Saved { error, took_ms } => self.saved(error, took_ms),
                 Note::StartLoaded(result) => self.start_loaded(result),
                 Note::Transferred { client, id, error, bytes } => self.transferred(client, id, error, bytes),
+                Note::SyncReceived { attempt, path } => self.sync_received(attempt, &path),
                 Note::SyncLoaded { attempt, result } => self.sync_loaded(attempt, result),
                 Note::Resolved { attempt, result } => self.resolved(attempt, result),
             }

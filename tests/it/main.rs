@@ -9,6 +9,7 @@ mod client_memory;
 mod clients;
 mod maxmemory;
 mod protocol;
+mod receiving;
 mod scenarios_a;
 mod scenarios_cd;
 mod settings;
