@@ -32,10 +32,14 @@ pub struct Conn {
     pub sending: bool,
     /// Bytes of that buffer.
     pub sending_bytes: usize,
+    /// The last send was a large one.
+    pub sent_much: bool,
     /// An empty buffer to be used for the next send.
     pub spare: Vec<u8>,
     /// Receiving is stopped until the output has drained or the client goes on.
     pub paused: bool,
+    /// Its requests wait until the output has drained.
+    pub held: bool,
     /// Close it when everything has been sent.
     pub close_when_sent: bool,
     /// It is on the list of connections to be flushed.
@@ -70,8 +74,10 @@ impl Conns {
             input: Vec::new(),
             sending: false,
             sending_bytes: 0,
+            sent_much: false,
             spare: Vec::new(),
             paused: false,
+            held: false,
             close_when_sent: false,
             touched: false,
             in_batch: false,

@@ -17,17 +17,27 @@ use super::conns::Peer;
 use super::log::log;
 use engine::client::{Class, ClientFlags};
 use engine::engine::{Flow, Order};
+use engine::eviction::Leaving;
 use net::{ConnId, DataSlot, Event};
 use resp::{Args, Limits, Span, Status};
 use std::time::Duration;
 
 /// Requests whose keys are prefetched together.
 const WINDOW: usize = 64;
+/// Requests that one connection brings to a batch; what it has sent beyond them is left for the next round.
+const PART_REQUESTS_MAX: usize = 4096;
 /// Unsent replies above which a client's further requests wait until it has read some.
 const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
+/// Likewise where `maxmemory-clients` decides how much a client may take before it is closed.
+const OUTPUT_PAUSE_BYTES_LIMITED: usize = 64 << 20;
 /// Input of a waiting client above which it is no longer read.
 const INPUT_PAUSE_BYTES: usize = 1 << 20;
-/// A send buffer larger than this is given back to the allocator after use.
+/// Likewise of a client whose output is full. Many clients send a whole pipeline before they read the first reply;
+/// they must not wait for us while we wait for them.
+const INPUT_HELD_BYTES: usize = 256 << 20;
+/// A send buffer up to this size is kept for the next send.
+const SPARE_BYTES: usize = 16 << 10;
+/// One larger than this is always given back to the allocator after use.
 const SPARE_BYTES_MAX: usize = 256 << 10;
 
 /// Where a request's bytes are while its batch runs.
@@ -63,6 +73,8 @@ struct Part {
     consumed: usize,
     /// Requests not run, because the client waits: the parser starts anew.
     cut: bool,
+    /// Further requests were left in the connection's bytes.
+    more: bool,
     /// How many requests it has in the batch.
     requests: usize,
     error: Option<resp::ProtocolError>,
@@ -100,6 +112,8 @@ impl Server {
             self.engine.set_time_us(super::clock::unix_us());
             self.take_events(&mut events);
             self.begin_loading();
+            // What has come in is counted before it is run: afterwards it would be gone.
+            self.evict_clients();
             let commands = self.engine.stats.commands_total;
             self.run_batch();
             // CONFIG RESETSTAT may have set the counter back.
@@ -197,14 +211,17 @@ impl Server {
         let Some(conn) = self.conns.get_mut(id) else { return };
         let Some(key) = conn.client else { return };
         let Some(client) = self.engine.clients.get(key) else { return };
-        if client
+        let waits = client
             .flags
-            .any(ClientFlags::BLOCKED | ClientFlags::CLOSING | ClientFlags::CLOSE_AFTER_REPLY | ClientFlags::POSTPONED)
-        {
+            .any(ClientFlags::BLOCKED | ClientFlags::CLOSING | ClientFlags::CLOSE_AFTER_REPLY | ClientFlags::POSTPONED);
+        if waits || conn.held {
+            let input_max = if waits { INPUT_PAUSE_BYTES } else { INPUT_HELD_BYTES };
             if let Some(slot) = slot {
                 conn.input.extend_from_slice(self.net.data(slot));
+                self.note_input(id);
             }
-            if conn.input.len() > INPUT_PAUSE_BYTES && !conn.paused {
+            let Some(conn) = self.conns.get_mut(id) else { return };
+            if conn.input.len() > input_max && !conn.paused {
                 conn.paused = true;
                 self.net.pause(id);
             }
@@ -219,7 +236,12 @@ impl Server {
         let batch = &mut self.batch;
         let first = batch.requests.len();
         let (mut at, mut error) = (0, None);
+        let mut more = false;
         while at < bytes.len() {
+            if batch.requests.len() - first == PART_REQUESTS_MAX {
+                more = true;
+                break;
+            }
             let spans_start = batch.spans.len();
             let (source, start, len) = match conn.parser.parse(&bytes[at..], limits, &mut batch.spans) {
                 Ok(Status::Complete { len }) => {
@@ -248,11 +270,15 @@ impl Server {
         }
         let requests = batch.requests.len() - first;
         conn.in_batch = true;
-        batch.parts.push(Part { conn: id, slot, consumed: at, cut: false, requests, error });
+        batch.parts.push(Part { conn: id, slot, consumed: at, cut: false, more, requests, error });
+        if slot.is_none() && self.engine.client_memory.is_limited() {
+            self.note_input(id);
+        }
     }
 
     /// Runs the batch and keeps what is left of each connection's bytes.
     fn run_batch(&mut self) {
+        let output_pause = self.output_pause();
         let Server { net, conns, engine, outside, batch, .. } = self;
         let mut next = 0;
         let mut part_index = 0;
@@ -321,7 +347,7 @@ impl Server {
                     outside.applied(engine, key, args.raw());
                 }
                 match flow {
-                    Flow::Done if engine.out.buf.len() < OUTPUT_PAUSE_BYTES => {}
+                    Flow::Done if engine.out.buf.len() < output_pause => {}
                     Flow::Done | Flow::Blocked => {
                         part.consumed = request.next;
                         part.cut = true;
@@ -351,6 +377,7 @@ impl Server {
     /// After a batch: bytes that were not run are kept with their connections, protocol errors
     /// are answered, replies are marked to be sent.
     fn keep_rests(&mut self) {
+        let output_pause = self.output_pause();
         let parts = std::mem::take(&mut self.batch.parts);
         for part in &parts {
             let id = part.conn;
@@ -380,7 +407,8 @@ impl Server {
             let Some(key) = conn.client else { continue };
             let input = conn.input.len();
             if let Some(client) = self.engine.clients.get_mut(key) {
-                client.traffic.query_bytes = input;
+                client.traffic.argument_bytes = conn.parser.bytes_done().min(input);
+                client.traffic.query_bytes = input - client.traffic.argument_bytes;
                 client.traffic.query_capacity = conn.input.capacity();
                 if !client.flags.any(ClientFlags::BLOCKED)
                     && part.cut
@@ -388,14 +416,18 @@ impl Server {
                     && part.consumed != usize::MAX
                 {
                     // Its output is full: it goes on when that has been sent.
-                    if client.out.buf.len() >= OUTPUT_PAUSE_BYTES {
-                        conn.paused = true;
-                        self.net.pause(id);
+                    if client.out.buf.len() >= output_pause {
+                        conn.held = true;
                     }
                 }
                 if !client.out.buf.is_empty() {
                     self.touch(id);
+                } else {
+                    self.engine.count_client_memory(key);
                 }
+            }
+            if part.more && !part.cut && !self.resumed.contains(&id) {
+                self.resumed.push(id);
             }
             if let Some(error) = &part.error {
                 if !part.cut {
@@ -412,8 +444,13 @@ impl Server {
                 if !self.resumed.contains(&id) {
                     self.resumed.push(id);
                 }
+                self.note_input(id);
             }
         }
+    }
+
+    fn output_pause(&self) -> usize {
+        if self.engine.client_memory.is_limited() { OUTPUT_PAUSE_BYTES_LIMITED } else { OUTPUT_PAUSE_BYTES }
     }
 
     fn close_for_input(&mut self, id: ConnId) {
@@ -442,6 +479,12 @@ impl Server {
 
     /// After each batch: orders of the engine, effects to the log, replies to the sockets.
     pub fn settle(&mut self) {
+        let freed = !self.engine.store.keyspace.has_trash() && self.freer.counts.pending() == 0;
+        if freed && self.engine.leaving != Leaving::default() {
+            self.engine.store.meter.refresh();
+            self.engine.leaving = Leaving::default();
+        }
+        self.engine.broadcast_invalidations();
         self.outside.take_effects(&mut self.engine);
         self.do_todos();
         self.failover_cron();
@@ -466,12 +509,18 @@ impl Server {
                 conn.touched = false;
             }
             self.flush(id);
+            self.count_memory(id);
         }
+        self.evict_clients();
         self.feed_replicas();
         self.trim_log();
+        self.engine.uncounted_bytes = self.outside.uncounted_bytes(&self.engine);
         if self.engine.store.keyspace.has_trash() {
             let trash = self.engine.store.keyspace.take_trash();
             self.freer.free(trash);
+        }
+        for readers in self.engine.store.tracking.discarded.drain(..) {
+            self.freer.free(readers);
         }
     }
 
@@ -513,6 +562,7 @@ impl Server {
     /// A connection's client may go on: what it has sent meanwhile is run in the next round.
     pub fn resume(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get_mut(id) else { return };
+        conn.held = false;
         if conn.paused && !conn.sending {
             conn.paused = false;
             self.net.recv(id);
@@ -535,7 +585,8 @@ impl Server {
             if client.out.buf.is_empty() {
                 if conn.close_when_sent {
                     self.close(id);
-                } else if conn.paused && !client.flags.any(ClientFlags::BLOCKED | ClientFlags::POSTPONED) {
+                } else if (conn.paused || conn.held) && !client.flags.any(ClientFlags::BLOCKED | ClientFlags::POSTPONED)
+                {
                     self.resume(id);
                 }
                 return;
@@ -551,6 +602,8 @@ impl Server {
             let len = buf.len();
             client.traffic.sent_bytes += len as u64;
             client.traffic.sending_bytes = len;
+            client.traffic.sending_capacity = buf.capacity();
+            client.traffic.spare_bytes = 0;
             self.engine.stats.net_out += len as u64;
             self.engine.stats.writes += 1;
             conn.sending = true;
@@ -569,21 +622,61 @@ impl Server {
     pub fn sent_now(&mut self, id: ConnId, buf: Vec<u8>) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         conn.sending = false;
-        conn.sending_bytes = 0;
-        if buf.capacity() <= SPARE_BYTES_MAX {
+        // A large buffer is kept where one was needed twice in a row.
+        let large = std::mem::take(&mut conn.sending_bytes) > SPARE_BYTES;
+        let twice = std::mem::replace(&mut conn.sent_much, large) && large;
+        if buf.capacity() <= SPARE_BYTES || (twice && buf.capacity() <= SPARE_BYTES_MAX) {
             conn.spare = buf;
             conn.spare.clear();
         }
+        let spare_bytes = conn.spare.capacity();
         if let Some(client) = conn.client.and_then(|k| self.engine.clients.get_mut(k)) {
             client.traffic.sending_bytes = 0;
+            client.traffic.sending_capacity = 0;
+            client.traffic.spare_bytes = spare_bytes;
+        }
+    }
+
+    /// Tells the engine how much a client has sent that has not been run.
+    fn note_input(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get(id) else { return };
+        let Some(key) = conn.client else { return };
+        let Some(client) = self.engine.clients.get_mut(key) else { return };
+        let (len, done) = (conn.input.len(), conn.parser.bytes_done().min(conn.input.len()));
+        client.traffic.argument_bytes = done;
+        client.traffic.query_bytes = len - done;
+        client.traffic.query_capacity = conn.input.capacity();
+        self.engine.count_client_memory(key);
+    }
+
+    /// Counts what a connection's client takes of the memory, where that is limited.
+    #[inline]
+    fn count_memory(&mut self, id: ConnId) {
+        if self.engine.client_memory.is_limited()
+            && let Some(key) = self.conns.get(id).and_then(|c| c.client)
+        {
+            self.engine.count_client_memory(key);
+        }
+    }
+
+    /// Closes clients, large ones first, while all together take more memory than they may.
+    fn evict_clients(&mut self) {
+        while let Some(key) = self.engine.next_evicted_client() {
+            log!(Notice, "Evicting client: {}", self.engine.client_line(key, 0));
+            self.engine.stats.evicted_clients += 1;
+            match self.conns.of_client(key) {
+                Some(id) => self.close(id),
+                None => self.engine.remove_client(key),
+            }
         }
     }
 
     fn sent(&mut self, id: ConnId, buf: Vec<u8>) {
         self.sent_now(id, buf);
+        self.count_memory(id);
         let Some(conn) = self.conns.get(id) else { return };
         let more = conn.client.and_then(|k| self.engine.clients.get(k)).is_some_and(|c| !c.out.buf.is_empty());
-        if more || conn.close_when_sent || conn.paused {
+        if more || conn.close_when_sent || conn.paused || conn.held {
             self.touch(id);
         }
     }

@@ -12,17 +12,18 @@ use super::failover::Stage;
 use super::log::log;
 use super::notes::{Note, Received};
 use super::outside::{Outside, Todo, new_replication_id};
+use super::receive::Reception;
 use engine::client::{ClientFlags, ClientKey};
 use engine::config::values::DisklessLoad;
 use engine::engine::Engine;
-use net::{BlockingReader, ConnId, DataSlot};
+use net::{ConnId, DataSlot};
 use repl::{Handshake, HandshakeError, History, Identity, ReplicationId, Step};
-use std::io::Read;
+use std::fs;
 use std::net::{IpAddr, ToSocketAddrs};
-use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A handshake line longer than this is no handshake.
 const LINE_BYTES_MAX: usize = 4096;
@@ -49,6 +50,19 @@ pub enum LinkState {
     Up(ConnId, ClientKey),
 }
 
+/// What a full sync leaves of the old data while it is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The new data goes into a file; the old is there as before.
+    Receiving,
+    /// The new data is built while the old, which has the same history, is served.
+    Beside,
+    /// The new data is built while the old is kept and not served.
+    Behind,
+    /// The old data is gone.
+    Alone,
+}
+
 /// A full sync that is being received.
 #[derive(Debug)]
 pub struct Transfer {
@@ -57,8 +71,8 @@ pub struct Transfer {
     pub received: Arc<AtomicU64>,
     /// When it began, Unix milliseconds.
     pub since_ms: i64,
-    /// The old data is served meanwhile, because it is an earlier state of the same history.
-    serves: bool,
+    /// What becomes of the old data meanwhile.
+    phase: Phase,
     id: ReplicationId,
     offset: u64,
 }
@@ -107,12 +121,12 @@ impl Link {
 
     /// Whether data is being received and there is nothing to serve meanwhile.
     pub fn is_loading_without_data(&self) -> bool {
-        matches!(&self.state, LinkState::Loading(t) if !t.serves)
+        matches!(&self.state, LinkState::Loading(t) if matches!(t.phase, Phase::Behind | Phase::Alone))
     }
 
     /// Whether data is being received while the old is served.
     pub fn is_loading_beside_data(&self) -> bool {
-        matches!(&self.state, LinkState::Loading(t) if t.serves)
+        matches!(&self.state, LinkState::Loading(t) if t.phase == Phase::Beside)
     }
 
     /// The database that the stream has selected as far as it is applied.
@@ -498,24 +512,32 @@ impl Server {
             return;
         };
         input.extend_from_slice(&detached.received);
-        let swap = self.engine.config.repl_diskless_load == DisklessLoad::SwapDb;
         let same_history = history == self.outside.history.id && self.outside.link.has_history;
-        let beside = swap && (same_history || self.engine.store.keyspace.iter().any(|db| !db.is_empty()));
-        if !beside {
-            self.drop_data();
+        let empty = self.engine.store.keyspace.iter().all(keyspace::Db::is_empty);
+        let phase = match self.engine.config.repl_diskless_load {
+            DisklessLoad::SwapDb if same_history => Phase::Beside,
+            DisklessLoad::SwapDb => Phase::Behind,
+            // Where there is no old data, a file would protect nothing.
+            DisklessLoad::FlushBeforeLoad => Phase::Alone,
+            _ if empty => Phase::Alone,
+            DisklessLoad::OnEmptyDb | DisklessLoad::Disabled => Phase::Receiving,
+        };
+        let folder = (phase == Phase::Receiving).then(|| self.engine.config.dir.get().into());
+        let target = if folder.is_some() { "disk" } else { "parser" };
+        log!(Notice, "MASTER <-> REPLICA sync: receiving the data set to {target}");
+        if phase == Phase::Alone {
+            self.give_up_data();
         }
-        self.disconnect_replicas();
         let cancel = Arc::new(AtomicBool::new(false));
         let received = Arc::new(AtomicU64::new(0));
         self.outside.link.state = LinkState::Loading(Transfer {
             cancel: cancel.clone(),
             received: received.clone(),
             since_ms: self.engine.store.now_ms,
-            serves: beside && same_history,
+            phase,
             id: history,
             offset,
         });
-        self.outside.link.has_history = false;
         self.outside.set_gates(&mut self.engine);
         log!(Notice, "MASTER <-> REPLICA sync: Loading DB in memory");
         let attempt = self.outside.link.attempt;
@@ -526,13 +548,53 @@ impl Server {
         let stall = Duration::from_secs(self.engine.config.repl_timeout.get().max(1) as u64);
         let spawned = std::thread::Builder::new().name("rk-load".into()).spawn(move || {
             let _registered = keyspace::memory::register_thread();
-            let result = receive(detached.fd, input, stall, cancel, received, &options).map(Box::new);
-            let _ = sender.send(Note::SyncLoaded { attempt, result });
-            waker.wake();
+            let tell = |note| {
+                // The event loop is gone only when the process is about to end.
+                let _ = sender.send(note);
+                waker.wake();
+            };
+            let reception = Reception { fd: detached.fd, input, stall, cancel, received, options, folder, attempt };
+            let result = reception.run(&tell).map(Box::new);
+            tell(Note::SyncLoaded { attempt, result });
         });
         if let Err(error) = spawned {
             log!(Warning, "Can't start a thread to load the data: {error}");
             self.retry_link();
+        }
+    }
+
+    /// The data goes, and with it the history that it had a part in.
+    fn give_up_data(&mut self) {
+        self.disconnect_replicas();
+        self.outside.link.has_history = false;
+        self.drop_data();
+    }
+
+    /// The data of a full sync lies in a file and is whole: the old data gives way to it.
+    pub fn sync_received(&mut self, attempt: u64, path: &Path) {
+        let LinkState::Loading(transfer) = &mut self.outside.link.state else {
+            let _ = fs::remove_file(path);
+            return;
+        };
+        if attempt != self.outside.link.attempt {
+            let _ = fs::remove_file(path);
+            return;
+        }
+        transfer.phase = Phase::Alone;
+        self.give_up_data();
+        self.outside.set_gates(&mut self.engine);
+        log!(Notice, "MASTER <-> REPLICA sync: Loading DB in memory");
+        // The file is our newest data file; where none is wanted, or one is just being written, it goes.
+        let config = &self.engine.config;
+        let unwanted = config.rdb_del_sync_files && config.save.0.is_empty();
+        let result = if unwanted || self.outside.saving.running_since_ms.is_some() {
+            fs::remove_file(path)
+        } else {
+            fs::rename(path, super::saving::data_path(&self.engine))
+        };
+        if let Err(error) = result {
+            log!(Warning, "Can't put the received data file {} in its place: {error}", path.display());
+            let _ = fs::remove_file(path);
         }
     }
 
@@ -545,6 +607,7 @@ impl Server {
         }
         let old = self.engine.store.keyspace.replace(keyspace::Keyspace::new(databases));
         self.freer.free(old);
+        self.engine.spread_news();
     }
 
     /// The data of a full sync has been received and built, or that failed.
@@ -556,7 +619,7 @@ impl Server {
         let received = match result {
             Ok(received) => received,
             Err(error) => {
-                log!(Warning, "Failed trying to load the MASTER synchronization DB from socket: {error}");
+                log!(Warning, "Failed trying to load the MASTER synchronization DB: {error}");
                 self.outside.link.state = LinkState::Waiting(self.engine.store.now_ms + RETRY_MS);
                 self.outside.set_gates(&mut self.engine);
                 return;
@@ -564,6 +627,8 @@ impl Server {
         };
         let Received { loaded, fd, rest } = *received;
         let db = loaded.stream_db;
+        // Those who followed the old data begin anew.
+        self.disconnect_replicas();
         self.take_over(loaded);
         self.outside.history = History::new(transfer.id);
         self.outside.restart_log(transfer.offset);
@@ -598,99 +663,6 @@ impl Server {
             self.engine.store.touch_all_watchers(db, None);
             self.engine.store.signal_all(db);
         }
-    }
-}
-
-/// Reads a data set from a primary's socket: `$EOF:mark` or `$length`, then the RDB.
-fn receive(
-    fd: OwnedFd,
-    input: Vec<u8>,
-    stall: Duration,
-    cancel: Arc<AtomicBool>,
-    received: Arc<AtomicU64>,
-    options: &engine::rdb::LoadOptions,
-) -> Result<Received, String> {
-    let heartbeat = fd.try_clone().map_err(|e| e.to_string())?;
-    let reader = BlockingReader::new(fd.try_clone().map_err(|e| e.to_string())?, stall, cancel);
-    let mut source = SocketSource { input, at: 0, reader, heartbeat, beat_at: Instant::now(), received };
-    let header = source.line()?;
-    let mark = match header.strip_prefix(b"$EOF:") {
-        Some(mark) => Some(mark.to_vec()),
-        None => {
-            let len = header.strip_prefix(b"$").and_then(base::num::parse_i64);
-            len.ok_or_else(|| format!("Bad protocol from MASTER, the first byte is not '$' (we received '{}'), are you sure the host and port are right?", String::from_utf8_lossy(&header)))?;
-            None
-        }
-    };
-    let (loaded, mut source, mut rest) = engine::rdb::load(source, options)?;
-    if let Some(mark) = mark {
-        while rest.len() < mark.len() {
-            let mut more = [0; 64];
-            let n = persist::Source::read(&mut source, &mut more).map_err(|e| e.to_string())?;
-            if n == 0 {
-                return Err("the connection ended before the mark after the data".into());
-            }
-            rest.extend_from_slice(&more[..n]);
-        }
-        if !rest.starts_with(&mark) {
-            return Err("Replication stream EOF marker is broken".into());
-        }
-        rest.drain(..mark.len());
-    }
-    rest.extend_from_slice(&source.input[source.at..]);
-    Ok(Received { loaded, fd, rest })
-}
-
-/// The socket of a full sync as a source of bytes; it also tells the primary once a second that we live.
-struct SocketSource {
-    input: Vec<u8>,
-    at: usize,
-    reader: BlockingReader,
-    heartbeat: OwnedFd,
-    beat_at: Instant,
-    received: Arc<AtomicU64>,
-}
-
-impl SocketSource {
-    /// A line; empty ones are the primary's heartbeats.
-    fn line(&mut self) -> Result<Vec<u8>, String> {
-        let mut line = Vec::new();
-        loop {
-            let mut byte = [0];
-            if persist::Source::read(self, &mut byte).map_err(|e| e.to_string())? == 0 {
-                return Err("the connection ended before the data".into());
-            }
-            if byte[0] != b'\n' {
-                line.push(byte[0]);
-            } else if !line.trim_ascii().is_empty() {
-                return Ok(line.trim_ascii_end().to_vec());
-            }
-            if line.len() > LINE_BYTES_MAX {
-                return Err("the line before the data does not end".into());
-            }
-        }
-    }
-
-    fn beat(&mut self) {
-        if self.beat_at.elapsed() >= Duration::from_secs(1) {
-            self.beat_at = Instant::now();
-            // A full send buffer means that the primary has our earlier signs of life to read.
-            let _ = rustix::io::write(self.heartbeat.as_fd(), b"\n");
-        }
-    }
-}
-
-impl persist::Source for SocketSource {
-    fn read(&mut self, buf: &mut [u8]) -> Result<usize, persist::SourceError> {
-        if self.at < self.input.len() {
-            let n = buf.len().min(self.input.len() - self.at);
-            buf[..n].copy_from_slice(&self.input[self.at..self.at + n]);
-            self.at += n;
-            return Ok(n);
-        }
-        self.beat();
-        let n = self.reader.read(buf).map_err(|e| persist::SourceError::new(e.to_string()))?;
-        self.received.fetch_add(n as u64, Ordering::Relaxed);
-        Ok(n)
+        self.engine.spread_news();
     }
 }

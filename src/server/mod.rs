@@ -11,9 +11,11 @@ mod event_loop;
 mod failover;
 mod freer;
 mod link;
+mod listening;
 pub mod log;
 mod notes;
 mod outside;
+mod receive;
 mod replicas;
 mod saving;
 mod shutdown;
@@ -24,10 +26,9 @@ mod timers;
 use conns::Conns;
 use engine::engine::Engine;
 use freer::Freer;
-use net::{ConnId, DataSlot, ListenerId, Net};
+use net::{ConnId, DataSlot, Net};
 use notes::Note;
 use outside::Outside;
-use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender};
 
@@ -43,8 +44,8 @@ pub struct Server {
     outside: Outside,
     batch: event_loop::Batch,
     freer: Freer,
-    /// Listening sockets, each with a second handle that can shut it down at once.
-    listeners: Vec<(ListenerId, Listening, Option<OwnedFd>)>,
+    /// Listening sockets.
+    listeners: Vec<listening::Listener>,
     /// Connections whose kept input is to be run in the next round.
     resumed: Vec<ConnId>,
     /// Buffers that came for connections already in the batch.

@@ -3,6 +3,7 @@
 use engine::client::ClientKey;
 use engine::rdb::Loaded;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
 /// A message to the event loop.
 #[derive(Debug)]
@@ -28,6 +29,13 @@ pub enum Note {
         error: Option<String>,
         /// Bytes sent.
         bytes: u64,
+    },
+    /// A full sync from our primary has been received into a file and is whole; its data is being built now.
+    SyncReceived {
+        /// Which attempt it was.
+        attempt: u64,
+        /// The file.
+        path: PathBuf,
     },
     /// A full sync from our primary has ended.
     SyncLoaded {

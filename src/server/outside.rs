@@ -61,6 +61,8 @@ pub struct Outside {
     pub facts: Facts,
     /// The data set of the start is being loaded.
     pub loading_since_ms: Option<i64>,
+    /// Where clients come in.
+    pub sockets: super::listening::Sockets,
     /// The stop that is under way, if any.
     pub shutdown: Option<super::shutdown::Pending>,
     /// DEBUG PAUSE-CRON: nothing happens by time.
@@ -103,6 +105,18 @@ impl Outside {
                 engine.stream.bytes = Vec::new();
             }
         }
+    }
+
+    /// Bytes that the log takes beyond the back-log's size: what slow replicas have still to read.
+    pub fn log_beyond_backlog(&self, engine: &Engine) -> usize {
+        let size = engine.config.repl_backlog_size.get() as usize;
+        self.log.memory_bytes().saturating_sub(size)
+    }
+
+    /// Memory that `maxmemory` does not count: what slow replicas have still to read, here and in their send buffers.
+    pub fn uncounted_bytes(&self, engine: &Engine) -> usize {
+        let buffers = self.replicas.table.keys().filter_map(|key| engine.clients.get(*key));
+        self.log_beyond_backlog(engine) + buffers.map(|client| client.send_buffers()).sum::<usize>()
     }
 
     /// A command of our primary has been run: its bytes go on to our own replicas as they came. Those of
@@ -206,6 +220,7 @@ impl Host for Outside {
             HostCommand::LastSave => persistence::lastsave(self, engine),
             HostCommand::MemoryDoctor => memory::doctor(self, engine),
             HostCommand::MemoryMallocStats => memory::malloc_stats(engine),
+            HostCommand::MemoryPurge => memory::purge(engine),
             HostCommand::MemoryStats => memory::stats(self, engine),
             HostCommand::Psync => replication::psync(self, engine, args),
             HostCommand::ReplConf => replication::replconf(self, engine, args),

@@ -421,6 +421,8 @@ impl Server {
             self.engine.stats.repl_out += len as u64;
             client.traffic.sent_bytes += len as u64;
             client.traffic.sending_bytes = len;
+            client.traffic.sending_capacity = buf.capacity();
+            client.traffic.spare_bytes = 0;
             conn.sending = true;
             conn.sending_bytes = len;
             match self.net.send(id, buf) {

@@ -12,15 +12,10 @@ use engine::engine::Engine;
 use net::{Choice, ConnId, ListenerId, Net};
 use std::fs;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::IpAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc::channel;
-
-/// How often an address that is in use is tried again.
-const LISTEN_ATTEMPTS: u32 = 20;
-/// How long to wait in between.
-const LISTEN_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
 
 const USAGE: &str = "Usage: rekindle server [/path/to/rekindle.conf] [options] [-]
        rekindle server - (read config from stdin)
@@ -252,6 +247,7 @@ fn start(config: Config) -> Result<Server, String> {
         log!(Notice, "{why}");
     }
     log!(Notice, "I/O backend: {}", net.backend());
+    keyspace::memory::leave_out(net.slot_bytes());
 
     let mut seeds = [0u8; 40];
     fill_random(&mut seeds);
@@ -290,6 +286,7 @@ fn start(config: Config) -> Result<Server, String> {
         rewrite_all: false,
         failover: super::failover::Failover::default(),
         ask_later: false,
+        sockets: super::listening::Sockets::default(),
     };
     let (notes_sender, notes) = channel();
     let mut server = Server {
@@ -337,62 +334,6 @@ impl Server {
         }
     }
 
-    fn open_sockets(&mut self) -> Result<(), String> {
-        let config = &self.engine.config;
-        let backlog = config.tcp_backlog.get() as i32;
-        let port = config.port.get() as u16;
-        let mut opened = 0;
-        if port > 0 {
-            for bind in config.bind.0.iter().filter(|bind| !bind.is_empty()).cloned().collect::<Vec<_>>() {
-                let (optional, host) = match bind.strip_prefix('-') {
-                    Some(host) => (true, host.to_owned()),
-                    None => (false, bind.clone()),
-                };
-                for addr in addresses(&host, port) {
-                    match listen_patiently(addr, backlog) {
-                        Ok(fd) => {
-                            let second = fd.try_clone().ok();
-                            let id = self.net.listen(fd);
-                            self.listeners.push((id, Listening::Tcp, second));
-                            opened += 1;
-                        }
-                        Err(error) => {
-                            log!(
-                                Warning,
-                                "Warning: Could not create server TCP listening socket {host}:{port}: bind: {error}"
-                            );
-                            let missing =
-                                matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported);
-                            if !(optional && missing) {
-                                return Err(format!(
-                                    "Failed listening on port {port} (tcp), aborting: {error}. Choose another one with --port, or stop what listens there."
-                                ));
-                            }
-                        }
-                    }
-                }
-            }
-            if opened == 0 && !config.bind.0.iter().all(String::is_empty) {
-                return Err(format!(
-                    "Failed listening on port {port} (tcp), aborting: none of the addresses of the option `bind` is this machine's."
-                ));
-            }
-        }
-        let socket = self.engine.config.unixsocket.get().to_owned();
-        if !socket.is_empty() {
-            let perm = self.engine.config.unixsocketperm.0;
-            let fd = net::listen_unix(Path::new(&socket), (perm > 0).then_some(perm), backlog)
-                .map_err(|e| format!("Failed opening Unix socket {socket}: bind: {e}"))?;
-            let id = self.net.listen(fd);
-            self.listeners.push((id, Listening::Unix, None));
-            opened += 1;
-        }
-        if opened == 0 {
-            return Err("Configured to not listen anywhere, exiting: set `port` or `unixsocket`.".into());
-        }
-        Ok(())
-    }
-
     fn watch_signals(&mut self) -> Result<(), String> {
         use signal_hook::consts::{SIGINT, SIGTERM};
         let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])
@@ -420,8 +361,8 @@ impl Server {
             let has_history = self.outside.link.has_history;
             self.follow_at_start(host, port, has_history);
         }
-        for (_, listening, _) in &self.listeners {
-            match listening {
+        for listener in &self.listeners {
+            match listener.kind() {
                 Listening::Tcp => log!(Notice, "Ready to accept connections tcp"),
                 Listening::Unix => log!(Notice, "Ready to accept connections unix"),
             }
@@ -446,7 +387,7 @@ impl Server {
 
     /// A connection has come in.
     pub fn accepted(&mut self, listener: ListenerId, id: ConnId) {
-        let unix = self.listeners.iter().any(|(l, kind, _)| *l == listener && *kind == Listening::Unix);
+        let unix = self.listeners.iter().any(|l| l.id() == listener && l.kind() == Listening::Unix);
         self.engine.stats.connections += 1;
         let (mut addr, laddr) = self.addresses(id);
         if unix {
@@ -498,25 +439,7 @@ impl Server {
     /// A setting has changed while the server runs.
     pub fn setting_changed(&mut self, name: &str) {
         match name {
-            "port" | "bind" => {
-                let old = std::mem::take(&mut self.listeners);
-                for (id, kind, second) in old {
-                    if kind == Listening::Unix {
-                        self.listeners.push((id, kind, second));
-                        continue;
-                    }
-                    // The backend closes the socket some time later; the port must be free now.
-                    if let Some(fd) = second {
-                        let _ = rustix::net::shutdown(&fd, rustix::net::Shutdown::Both);
-                    }
-                    self.net.unlisten(id);
-                }
-                let socket = std::mem::take(&mut self.engine.config.unixsocket.0);
-                if let Err(error) = self.open_sockets() {
-                    log!(Warning, "{error}");
-                }
-                self.engine.config.unixsocket.0 = socket;
-            }
+            "port" | "bind" => self.take_sockets(),
             "maxmemory" | "maxmemory-policy" => {
                 self.engine.make_room();
             }
@@ -525,47 +448,5 @@ impl Server {
             }
             _ => {}
         }
-    }
-}
-
-/// Opens and closes the sockets that the settings ask for, on this port: an error says that they could not be opened.
-pub fn try_to_listen(config: &Config, port: u16) -> io::Result<()> {
-    for bind in &config.bind.0 {
-        let (optional, host) = bind.strip_prefix('-').map_or((false, bind.as_str()), |host| (true, host));
-        let addresses = addresses(host, port);
-        if addresses.is_empty() && !optional {
-            return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, format!("{host} has no address")));
-        }
-        for addr in addresses {
-            match net::listen_tcp(addr, 1) {
-                Err(error) if !optional => return Err(error),
-                _ => {}
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Listens on an address. The kernel closes the sockets of a killed process that used io_uring a
-/// moment after the process is gone, so an address in use is tried again before that is an error.
-fn listen_patiently(addr: SocketAddr, backlog: i32) -> io::Result<std::os::fd::OwnedFd> {
-    for _ in 0..LISTEN_ATTEMPTS {
-        match net::listen_tcp(addr, backlog) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => std::thread::sleep(LISTEN_PAUSE),
-            result => return result,
-        }
-    }
-    net::listen_tcp(addr, backlog)
-}
-
-/// The addresses that a word of `bind` means.
-fn addresses(host: &str, port: u16) -> Vec<SocketAddr> {
-    match host {
-        "*" => vec![(Ipv4Addr::UNSPECIFIED, port).into()],
-        "::*" => vec![(Ipv6Addr::UNSPECIFIED, port).into()],
-        _ => match host.parse::<IpAddr>() {
-            Ok(ip) => vec![(ip, port).into()],
-            Err(_) => (host, port).to_socket_addrs().map_or(Vec::new(), Iterator::collect),
-        },
     }
 }

@@ -60,9 +60,9 @@ impl Server {
         self.acknowledge();
         self.close_idle_clients();
         self.check_soft_limits();
+        self.engine.count_all_client_memory();
         self.engine.store.meter.refresh();
         self.outside.set_gates(&mut self.engine);
-        self.engine.uncounted_bytes = self.outside.log.memory_bytes();
     }
 
     /// Removes keys whose time is up, for a bounded time; false where more are due.
@@ -179,6 +179,7 @@ impl Server {
                 Note::Saved { error, took_ms } => self.saved(error, took_ms),
                 Note::StartLoaded(result) => self.start_loaded(result),
                 Note::Transferred { client, id, error, bytes } => self.transferred(client, id, error, bytes),
+                Note::SyncReceived { attempt, path } => self.sync_received(attempt, &path),
                 Note::SyncLoaded { attempt, result } => self.sync_loaded(attempt, result),
                 Note::Resolved { attempt, result } => self.resolved(attempt, result),
             }

@@ -107,7 +107,7 @@ fn settings() {
     assert!(server.text(&["CONFIG", "SET", "databases", "1"]).contains("can't set immutable config"));
     server.ok(&["CONFIG", "REWRITE"]);
     let written = std::fs::read_to_string(&file).unwrap();
-    assert!(written.starts_with("# a comment\nmaxmemory 20971520\n") && written.contains("\nhz 50\n"), "{written}");
+    assert!(written.starts_with("# a comment\nmaxmemory 20mb\n") && written.contains("\nhz 50\n"), "{written}");
     server.shutdown(&[]);
     server.restart();
     assert_eq!(texts(&server.call(&["CONFIG", "GET", "hz"])), ["hz", "50"]);

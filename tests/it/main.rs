@@ -5,10 +5,13 @@
 //! and pass, or fail where the environment has `REQUIRE_PEERS=1`.
 
 mod admin;
+mod client_memory;
 mod clients;
 mod maxmemory;
 mod protocol;
+mod receiving;
 mod replication_log;
 mod scenarios_a;
 mod scenarios_cd;
+mod settings;
 mod support;

@@ -317,3 +317,23 @@ fn strangers_may_not_announce_much() {
     client.raw(b"*1\r\n$16385\r\n").unwrap();
     assert_eq!(text(&client.reply()), "ERR Protocol error: unauthenticated bulk length");
 }
+
+#[test]
+fn a_pipeline_that_is_sent_before_any_reply_is_read() {
+    // More requests and more replies than all the buffers of both kernels hold.
+    const REQUESTS: usize = 400_000;
+    for backend in ["io_uring", "epoll"] {
+        let server = ours(&["--io-backend", backend]);
+        let mut client = server.client();
+        client.ok(&["SET", "k", &"v".repeat(200)]);
+        let mut writer = client.writer();
+        let request =
+            encoded(&[b"MGET", b"k", b"a long name of a key that is not there, to make the requests long as well"]);
+        writer.write_all(&request.repeat(REQUESTS)).unwrap();
+        for _ in 0..REQUESTS {
+            let Value::Array(values) = client.reply() else { panic!("an array is expected") };
+            assert_eq!(values.len(), 2);
+        }
+        assert_eq!(client.text(&["PING"]), "PONG");
+    }
+}

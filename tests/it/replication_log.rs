@@ -21,9 +21,9 @@ fn a_sleeping_replica(primary: Server, replica: Server) {
     let before = primary.number("used_memory");
     replica.signal("STOP");
     write_much(&primary, 600);
-    wait_until(PATIENCE, || primary.number("repl_log_spilled_bytes") > 30_000_000);
-    let grown = primary.number("used_memory") - before;
-    assert!(grown < 15_000_000, "60 MB of log cost {grown} bytes of memory");
+    // The replica's socket has taken some of the 60 MB, and the back-log keeps some.
+    wait_until(PATIENCE, || primary.number("repl_log_spilled_bytes") > 40_000_000);
+    wait_until(PATIENCE, || primary.number("used_memory") - before < 15_000_000);
     replica.signal("CONT");
     replica.wait_for_offset_of(&primary);
     wait_until(PATIENCE, || primary.number("repl_log_spilled_bytes") == 0);

@@ -2,6 +2,7 @@
 //! be sent to it. Sockets are elsewhere; a client is known to them by its [`ClientKey`].
 
 use crate::pubsub::Subscriptions;
+use crate::tracking::Interest;
 use resp::{Args, Out, Span};
 use slab::Slab;
 use std::collections::BTreeMap;
@@ -59,6 +60,8 @@ client_flags! {
     POSTPONED = 16;
     /// READONLY was asked for (cluster mode).
     READONLY = 17;
+    /// It is told when what it has read changes (CLIENT TRACKING).
+    TRACKING = 18;
 }
 
 impl ClientFlags {
@@ -74,6 +77,7 @@ impl ClientFlags {
             | Self::REPLY_SKIP.0
             | Self::REPLY_SKIP_NEXT.0
             | Self::NO_TOUCH.0
+            | Self::TRACKING.0
             | Self::CLOSING.0
             | Self::CLOSE_AFTER_REPLY.0,
     );
@@ -136,12 +140,18 @@ pub struct Watched {
 /// Where the bytes of a connection stand; kept up by the server for `CLIENT LIST` and limits.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Traffic {
-    /// Bytes waiting in the query buffer.
+    /// Bytes waiting in the query buffer; of an unfinished request, from the unfinished argument on.
     pub query_bytes: usize,
+    /// Bytes of an unfinished request's finished arguments.
+    pub argument_bytes: usize,
     /// The query buffer's capacity.
     pub query_capacity: usize,
     /// Bytes handed to the socket and not sent yet.
     pub sending_bytes: usize,
+    /// The capacity of the buffer that holds these.
+    pub sending_capacity: usize,
+    /// The capacity of the buffer kept for the next send.
+    pub spare_bytes: usize,
     /// All bytes received.
     pub received_bytes: u64,
     /// All bytes sent.
@@ -190,10 +200,14 @@ pub struct Client {
     pub out: Out,
     /// Commands queued by MULTI.
     pub queued: Vec<Kept>,
+    /// Bytes that these take.
+    pub queued_bytes: usize,
     /// Keys watched.
     pub watched: Vec<Watched>,
     /// What it is subscribed to.
     pub subscriptions: Subscriptions,
+    /// What it tracks; there while it has the flag `TRACKING`.
+    pub tracking: Option<Box<Interest>>,
     /// When it connected, Unix milliseconds.
     pub created_ms: i64,
     /// When it last sent a command, Unix milliseconds.
@@ -206,6 +220,8 @@ pub struct Client {
     pub traffic: Traffic,
     /// When its output first passed the soft limit, Unix milliseconds.
     pub soft_limit_since_ms: Option<i64>,
+    /// What it takes of the memory of clients, where that is limited.
+    pub counted_bytes: usize,
     /// Whether the server has been told that `out` holds something.
     pub in_dirty_list: bool,
 }
@@ -222,6 +238,11 @@ impl Client {
         } else {
             Class::Normal
         }
+    }
+
+    /// Bytes of the buffers of a send that is under way and of the next one.
+    pub fn send_buffers(&self) -> usize {
+        self.traffic.sending_capacity + self.traffic.spare_bytes
     }
 
     /// Bytes of memory that waiting replies take.
@@ -255,14 +276,17 @@ impl Clients {
             authenticated: true,
             out: Out::default(),
             queued: Vec::new(),
+            queued_bytes: 0,
             watched: Vec::new(),
             subscriptions: Subscriptions::default(),
+            tracking: None,
             created_ms: now_ms,
             active_ms: now_ms,
             last_command: None,
             write_offset: 0,
             traffic: Traffic::default(),
             soft_limit_since_ms: None,
+            counted_bytes: 0,
             in_dirty_list: false,
         }));
         let key = ClientKey(u32::try_from(key).expect("maxclients keeps the table far below 2^32"));

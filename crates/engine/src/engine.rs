@@ -15,6 +15,7 @@
 
 use crate::blocking::Blocking;
 use crate::client::{Class, ClientFlags, ClientKey, Clients, Kept};
+use crate::client_memory::ClientMemory;
 use crate::config::Config;
 use crate::effects::Stream;
 use crate::error::{self, Error};
@@ -119,6 +120,8 @@ pub struct Engine {
     pub current: ClientKey,
     /// All connections.
     pub clients: Clients,
+    /// What they take of the memory.
+    pub client_memory: ClientMemory,
     /// Effects for replicas and disk.
     pub stream: Stream,
     /// Settings.
@@ -159,8 +162,10 @@ pub struct Engine {
     pub evict_pool: crate::eviction::Pool,
     /// The database that random eviction looks at next.
     pub evict_next_db: usize,
-    /// Memory in use that `maxmemory` does not count: what replicas have not read yet.
+    /// Memory in use that `maxmemory` does not count: what slow replicas have not read yet.
     pub uncounted_bytes: usize,
+    /// What was evicted and waits to be freed.
+    pub leaving: crate::eviction::Leaving,
     /// The command that runs.
     pub running: Option<&'static Command>,
 }
@@ -175,6 +180,7 @@ impl Engine {
             deferred: Vec::new(),
             current: ClientKey(u32::MAX),
             clients: Clients::default(),
+            client_memory: ClientMemory::default(),
             stream: Stream::default(),
             table,
             renamed: BTreeMap::new(),
@@ -195,6 +201,7 @@ impl Engine {
             evict_pool: crate::eviction::Pool::default(),
             evict_next_db: 0,
             uncounted_bytes: 0,
+            leaving: crate::eviction::Leaving::default(),
             running: None,
             config,
         };
@@ -215,6 +222,8 @@ impl Engine {
         self.gates.set(Gates::MEMORY, self.config.maxmemory.get() > 0);
         self.stats.apply_config(&self.config);
         self.store.apply_config(&self.config);
+        self.limit_tracked_keys();
+        self.limit_client_memory();
     }
 
     /// Sets the time of the following commands: Unix milliseconds.
@@ -438,7 +447,9 @@ impl Engine {
         if flags.any(ClientFlags::MULTI)
             && !matches!(command.spec.name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset")
         {
-            self.clients[self.current].queued.push(Kept::new(args));
+            let (client, kept) = (&mut self.clients[self.current], Kept::new(args));
+            client.queued_bytes += kept.memory_bytes();
+            client.queued.push(kept);
             let reply_start = self.out.buf.len();
             self.out.simple("QUEUED");
             self.end_reply_skip(reply_start);
@@ -480,6 +491,7 @@ impl Engine {
         self.settle(db, args.raw());
         if special {
             self.end_reply_skip(reply_start);
+            self.after_tracked(command, args);
         }
         if !self.deferred.is_empty() && !self.in_exec {
             self.out.buf.append(&mut self.deferred);
@@ -504,7 +516,7 @@ impl Engine {
             client.write_offset = self.stream.end_offset;
         }
         store.fx.clear();
-        if !store.touched_watchers.is_empty() || !store.events.is_empty() {
+        if store.news {
             self.spread_news();
         }
     }
@@ -516,14 +528,16 @@ impl Engine {
         self.settle(db, b"");
     }
 
-    /// Tells watchers and subscribers of keyspace events what has happened.
+    /// Tells watchers, subscribers of keyspace events and clients that track what has happened.
     #[cold]
-    fn spread_news(&mut self) {
+    pub fn spread_news(&mut self) {
+        self.store.news = false;
         for key in std::mem::take(&mut self.store.touched_watchers) {
             if let Some(client) = self.clients.get_mut(key) {
                 client.flags.set(ClientFlags::DIRTY_CAS, true);
             }
         }
+        self.tell_tracking();
         self.publish_events();
     }
 
@@ -630,6 +644,8 @@ impl Engine {
     pub fn remove_client(&mut self, key: ClientKey) {
         self.forget_subscriptions(key);
         self.unwatch_all(key);
+        self.untrack(key);
+        self.forget_client_memory(key);
         self.forget_blocked(key);
         self.monitors.retain(|&m| m != key);
         self.gates.set(Gates::MONITORED, !self.monitors.is_empty());

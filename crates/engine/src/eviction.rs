@@ -8,10 +8,12 @@
 use crate::config::values::MaxMemoryPolicy::{self, *};
 use crate::engine::Engine;
 use crate::notify::Classes;
-use keyspace::Entry;
+use keyspace::{Entry, ValueRef};
 
 /// Candidates remembered between rounds.
 const POOL_MAX: usize = 16;
+/// Elements of a container whose memory is counted one by one.
+const COUNTED_ELEMENTS_MAX: usize = 4096;
 /// Keys that one check may evict before it lets clients go on; the next check continues.
 const ROUNDS_MAX: usize = 4096;
 
@@ -35,11 +37,39 @@ impl Pool {
     }
 }
 
+/// What was evicted and waits to be freed on another thread: until it is, memory in use looks too large.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Leaving {
+    bytes: usize,
+    /// There is more of it, and counting it would take too long.
+    more: bool,
+}
+
+impl Leaving {
+    fn add(&mut self, entry: &Entry) {
+        if !entry.is_heavy() {
+            return;
+        }
+        let elements = match entry.value() {
+            ValueRef::List(v) => v.len(),
+            ValueRef::Set(v) => v.len(),
+            ValueRef::ZSet(v) => v.len(),
+            ValueRef::Hash(v) => v.len(),
+            _ => 0,
+        };
+        if elements <= COUNTED_ELEMENTS_MAX {
+            self.bytes += entry.memory_usage();
+        } else {
+            self.more = true;
+        }
+    }
+}
+
 impl Engine {
     /// Evicts until memory in use is below `maxmemory`; whether it is.
     pub fn make_room(&mut self) -> bool {
         let limit = self.config.maxmemory.get() as usize;
-        if limit == 0 || self.store.meter.used().saturating_sub(self.uncounted_bytes) <= limit {
+        if limit == 0 || self.counted_memory() <= limit {
             return true;
         }
         self.store.meter.refresh();
@@ -48,39 +78,51 @@ impl Engine {
         }
         let policy = self.config.maxmemory_policy;
         let started_ns = (self.monotonic_ns)();
-        let mut evicted = 0;
+        // Telling clients and replicas of evicted keys takes memory too; that must not make more keys go.
+        let (mut evicted, mut told) = (0, 0);
         for _ in 0..ROUNDS_MAX {
-            if self.store.meter.used().saturating_sub(self.uncounted_bytes) <= limit {
+            if self.counted_memory().saturating_sub(told) <= limit || self.leaving.more {
                 break;
             }
-            if policy == NoEviction || self.store.frozen || !self.evict_one(policy) {
+            if policy == NoEviction || self.store.frozen {
                 break;
             }
+            let Some(took) = self.evict_one(policy) else { break };
+            told += took;
             evicted += 1;
         }
         if evicted > 0 {
             let took_ms = (self.monotonic_ns)().saturating_sub(started_ns) / 1_000_000;
             self.stats.latency_event("eviction-cycle", self.store.now_ms / 1000, took_ms);
         }
-        // What was evicted may still wait to be freed on another thread.
-        self.store.meter.used().saturating_sub(self.uncounted_bytes) <= limit
-            || (evicted > 0 && self.store.keyspace.has_trash())
+        self.counted_memory().saturating_sub(told) <= limit || self.leaving.more
     }
 
-    fn evict_one(&mut self, policy: MaxMemoryPolicy) -> bool {
-        let Some((db, key)) = self.pick_victim(policy) else { return false };
+    /// Memory in use as `maxmemory` counts it.
+    #[inline]
+    fn counted_memory(&self) -> usize {
+        self.store.meter.used().saturating_sub(self.uncounted_bytes + self.leaving.bytes)
+    }
+
+    /// Evicts a key, if there is one; the bytes that telling of it took.
+    fn evict_one(&mut self, policy: MaxMemoryPolicy) -> Option<usize> {
+        let (db, key) = self.pick_victim(policy)?;
+        let mut told = 0;
         let outer_db = std::mem::replace(&mut self.store.db, db);
         if let Some(entry) = self.store.remove(&key) {
+            self.leaving.add(&entry);
             self.store.keyspace.db_mut(db).discard(entry);
             self.store.stats.evicted += 1;
-            self.store.touch(&key);
+            self.store.touch_evicted(&key);
             self.store.notify(Classes::EVICTED, "evicted", &key);
             let word = self.store.evict_word;
             self.store.fx.rewrite(db, &[word, &key]);
+            let before = self.store.meter.used();
             self.settle(db, b"");
+            told = self.store.meter.used().saturating_sub(before);
         }
         self.store.db = outer_db;
-        true
+        Some(told)
     }
 
     fn pick_victim(&mut self, policy: MaxMemoryPolicy) -> Option<(usize, Box<[u8]>)> {

@@ -23,6 +23,7 @@ pub enum HostCommand {
     LastSave,
     MemoryDoctor,
     MemoryMallocStats,
+    MemoryPurge,
     MemoryStats,
     Psync,
     ReplConf,

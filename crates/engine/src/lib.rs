@@ -6,6 +6,7 @@
 
 pub mod blocking;
 pub mod client;
+pub mod client_memory;
 pub mod commands;
 pub mod compat;
 pub mod config;
@@ -22,6 +23,7 @@ pub mod spec;
 pub mod stats;
 pub mod store;
 pub mod table;
+pub mod tracking;
 
 /// The version of Redis that we report and behave as.
 pub const REDIS_VERSION: &str = "7.2.4";

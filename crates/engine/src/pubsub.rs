@@ -224,7 +224,7 @@ impl Engine {
     }
 
     /// Writes a message to a client. One to the running client itself follows its command's reply.
-    fn send_message(&mut self, key: ClientKey, write: impl FnOnce(&mut Out)) {
+    pub(crate) fn send_message(&mut self, key: ClientKey, write: impl FnOnce(&mut Out)) {
         if key == self.current {
             self.defer(write);
         } else {

@@ -203,6 +203,8 @@ pub struct LoadOptions {
     access: AccessKind,
     /// `key-load-delay`, as [`SaveOptions`]'s delay.
     key_delay: i64,
+    /// Nothing is kept: it is only to be seen whether all could be.
+    dry_run: bool,
 }
 
 impl LoadOptions {
@@ -217,6 +219,7 @@ impl LoadOptions {
             limits: crate::store::limits(config),
             access: access_kind(config.maxmemory_policy),
             key_delay: config.key_load_delay.get(),
+            dry_run: false,
         }
     }
 }
@@ -255,6 +258,11 @@ pub fn load<S: Source>(source: S, options: &LoadOptions) -> Result<(Loaded, S, V
     let mut loaded = loader.finish();
     loaded.took_ms = started.elapsed().as_millis() as u64;
     Ok((loaded, source, rest))
+}
+
+/// Reads a data set as [`load`] does and keeps nothing: whether it could be loaded.
+pub fn check<S: Source>(source: S, options: &LoadOptions) -> Result<(), String> {
+    load(source, &LoadOptions { dry_run: true, ..options.clone() }).map(|_| ())
 }
 
 /// A value that comes in parts.
@@ -344,6 +352,9 @@ impl Loader {
     }
 
     fn put(&mut self, entry: Entry, access: u32) -> Visit {
+        if self.options.dry_run {
+            return Ok(());
+        }
         entry.set_access(access);
         let db = self.keyspace.db_mut(self.db);
         let before = db.len();

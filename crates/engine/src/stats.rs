@@ -139,6 +139,8 @@ pub struct Stats {
     pub output_limit_closes: u64,
     /// Clients closed because they sent too long a request.
     pub query_limit_closes: u64,
+    /// Clients closed because clients together took too much memory.
+    pub evicted_clients: u64,
     /// Changes since the last successful save began.
     pub dirty: u64,
     /// Slow commands, newest first.

@@ -12,11 +12,14 @@ use crate::config::values::MaxMemoryPolicy;
 use crate::effects::Effects;
 use crate::error::{Result, WRONG_TYPE};
 use crate::notify::{Classes, Event};
+use crate::tracking::Tracking;
 use base::rng::Rng;
 use keyspace::memory::Meter;
 use keyspace::{Db, Entry, Expiry, Hash, Keyspace, Limits, List, Set, Value, ValueRef, ZSet};
 use polonius_the_crab::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+mod observers;
 
 /// The type of what a key holds, as `TYPE` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +127,13 @@ pub struct Store {
     pub stats: StoreStats,
     /// Memory in use.
     pub meter: Meter,
+    /// Clients that are told when what they have read changes.
+    pub tracking: Tracking,
+    /// There are events, or clients to be told of changes.
+    pub news: bool,
+    /// Somebody watches or tracks: changes of keys are of interest.
+    observed: bool,
+    tracked: bool,
     watched: Vec<ByKey<Vec<ClientKey>>>,
     watch_count: usize,
     waiting: Vec<ByKey<VecDeque<ClientKey>>>,
@@ -180,6 +190,10 @@ impl Store {
             limits: Limits::default(),
             stats: StoreStats::default(),
             meter: Meter::new(),
+            tracking: Tracking::default(),
+            news: false,
+            observed: false,
+            tracked: false,
             watched: (0..databases).map(|_| ByKey::new()).collect(),
             watch_count: 0,
             waiting: (0..databases).map(|_| ByKey::new()).collect(),
@@ -543,12 +557,17 @@ impl Store {
         self.notify(class, event, key);
     }
 
-    /// Tells those who watch a key of the current database.
+    /// Tells those who watch a key of the current database, or have read it and track it.
     #[inline]
     pub fn touch(&mut self, key: &[u8]) {
-        if self.watch_count > 0 {
-            self.touch_watchers(self.db, key);
+        if self.observed {
+            self.tell_observers(self.db, key, true);
         }
+    }
+
+    /// Likewise, where the key had to give way to others.
+    pub fn touch_evicted(&mut self, key: &[u8]) {
+        self.tell_observers(self.db, key, false);
     }
 
     /// Notes a keyspace event, if anybody may want it.
@@ -564,107 +583,7 @@ impl Store {
     pub fn notify_in(&mut self, db: usize, class: Classes, event: &'static str, key: &[u8]) {
         if self.event_classes.any(class) {
             self.events.push(Event { name: event, db, key: key.into() });
-        }
-    }
-
-    // Watching.
-
-    /// A client watches a key of the current database.
-    pub fn watch(&mut self, key: &[u8], client: ClientKey) {
-        self.watched[self.db].entry(key.into()).or_default().push(client);
-        self.watch_count += 1;
-    }
-
-    /// A client no longer watches a key.
-    pub fn unwatch(&mut self, db: usize, key: &[u8], client: ClientKey) {
-        if let Some(watchers) = self.watched[db].get_mut(key) {
-            let before = watchers.len();
-            watchers.retain(|w| *w != client);
-            self.watch_count -= before - watchers.len();
-            if watchers.is_empty() {
-                self.watched[db].remove(key);
-            }
-        }
-    }
-
-    /// How many keys are watched.
-    pub fn watched_keys(&self) -> usize {
-        self.watched.iter().map(BTreeMap::len).sum()
-    }
-
-    #[cold]
-    fn touch_watchers(&mut self, db: usize, key: &[u8]) {
-        if let Some(watchers) = self.watched[db].get(key) {
-            self.touched_watchers.extend_from_slice(watchers);
-        }
-    }
-
-    /// Tells all who watch a key of a database that is emptied or exchanged; `other` is what takes
-    /// its place. A watched key that is in neither has not changed.
-    pub fn touch_all_watchers(&mut self, db: usize, other: Option<usize>) {
-        let there = |db: usize, key: &[u8]| self.kind_of(db, key).is_some();
-        let touched = |key: &[u8]| there(db, key) || other.is_some_and(|o| there(o, key));
-        let mut told: Vec<ClientKey> = Vec::new();
-        for (key, watchers) in &self.watched[db] {
-            if touched(key) {
-                told.extend_from_slice(watchers);
-            }
-        }
-        self.touched_watchers.append(&mut told);
-    }
-
-    // Waiting.
-
-    /// A client waits for a key of the current database; false where it does so already.
-    pub fn wait_for(&mut self, key: &[u8], client: ClientKey) -> bool {
-        let queue = self.waiting[self.db].entry(key.into()).or_default();
-        if queue.contains(&client) {
-            return false;
-        }
-        queue.push_back(client);
-        self.wait_count += 1;
-        true
-    }
-
-    /// A client no longer waits for a key.
-    pub fn no_longer_wait_for(&mut self, db: usize, key: &[u8], client: ClientKey) {
-        if let Some(queue) = self.waiting[db].get_mut(key) {
-            let before = queue.len();
-            queue.retain(|c| *c != client);
-            self.wait_count -= before - queue.len();
-            if queue.is_empty() {
-                self.waiting[db].remove(key);
-            }
-        }
-    }
-
-    /// Who waits for a key, the first to be served first.
-    pub fn waiting_for(&self, db: usize, key: &[u8]) -> Vec<ClientKey> {
-        self.waiting[db].get(key).map_or(Vec::new(), |queue| queue.iter().copied().collect())
-    }
-
-    /// How many keys somebody waits for.
-    pub fn awaited_keys(&self) -> usize {
-        self.waiting.iter().map(BTreeMap::len).sum()
-    }
-
-    /// A key may serve those who wait for it.
-    pub fn signal(&mut self, db: usize, key: &[u8]) {
-        if self.wait_count > 0
-            && self.waiting[db].contains_key(key)
-            && !self.ready.iter().any(|(d, k)| *d == db && **k == *key)
-        {
-            self.ready.push((db, key.into()));
-        }
-    }
-
-    /// Every awaited key of a database may have come to be (SWAPDB, a new data set).
-    pub fn signal_all(&mut self, db: usize) {
-        let keys: Vec<Box<[u8]>> = self.waiting[db].keys().cloned().collect();
-        for key in keys {
-            if self.kind_of(db, &key).is_some() {
-                self.signal(db, &key);
-            }
+            self.news = true;
         }
     }
 

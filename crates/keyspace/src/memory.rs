@@ -55,7 +55,7 @@ impl Counters {
 struct Registry {
     threads: Vec<(u64, Counters)>,
     next_id: u64,
-    /// What ended threads left behind: their sums, negative if they freed what others had allocated.
+    /// What ended threads left behind: their sums, negative if they freed what others had allocated. Less what is left out.
     ended: i64,
 }
 
@@ -100,6 +100,39 @@ pub fn used_memory() -> usize {
     let registry = registry();
     let sum: i64 = registry.ended + registry.threads.iter().map(|(_, counters)| counters.sum()).sum::<i64>();
     usize::try_from(sum).unwrap_or(0)
+}
+
+/// Leaves bytes out of all figures that are there whatever the data is, and mostly untouched.
+pub fn leave_out(bytes: usize) {
+    registry().ended -= bytes as i64;
+}
+
+/// Gives freed memory that the allocator keeps back to the system; whether it could.
+pub fn purge() -> bool {
+    let call = |name: &std::ffi::CStr| {
+        // SAFETY: the name ends in a zero byte, and both controls take nothing and give nothing.
+        let result = unsafe {
+            tikv_jemalloc_sys::mallctl(
+                name.as_ptr(),
+                std::ptr::null_mut(),
+                std::ptr::null_mut(),
+                std::ptr::null_mut(),
+                0,
+            )
+        };
+        result == 0
+    };
+    // 4096 stands for all arenas.
+    call(c"thread.tcache.flush") && call(c"arena.4096.purge")
+}
+
+/// The allocator's own report of all that it holds.
+pub fn report() -> String {
+    let mut text = Vec::new();
+    match tikv_jemalloc_ctl::stats_print::stats_print(&mut text, tikv_jemalloc_ctl::stats_print::Options::default()) {
+        Ok(()) => String::from_utf8_lossy(&text).into_owned(),
+        Err(error) => format!("The allocator gives no report: {error}"),
+    }
 }
 
 /// The event loop's view of the memory in use.

@@ -210,6 +210,7 @@ enum Backend {
 /// All sockets of one event loop. See the crate's description.
 pub struct Net {
     backend: Backend,
+    slot_bytes: usize,
 }
 
 /// Calls the method of whichever backend is in use.
@@ -243,7 +244,13 @@ impl Net {
                 Err(error) => (epoll()?, Some(error.to_string())),
             },
         };
-        Ok((Net { backend }, why))
+        let slot_bytes = usize::from(limits.slots) * limits.slot_bytes as usize;
+        Ok((Net { backend, slot_bytes }, why))
+    }
+
+    /// Bytes of the receive slots, which are there whatever the load.
+    pub fn slot_bytes(&self) -> usize {
+        self.slot_bytes
     }
 
     /// `io_uring` or `epoll`.

@@ -67,7 +67,7 @@ impl Log {
 
     /// Bytes of memory that it takes.
     pub fn memory_bytes(&self) -> usize {
-        self.blocks.iter().map(|block| block.capacity()).sum()
+        self.blocks.len() * BLOCK_BYTES
     }
 
     /// Appends to the stream.

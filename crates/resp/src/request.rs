@@ -171,6 +171,11 @@ impl RequestParser {
         self.bulk_len.map_or(0, |len| self.position + len + 2)
     }
 
+    /// Bytes of the unfinished request before the argument that is being waited for.
+    pub fn bytes_done(&self) -> usize {
+        if self.in_request() { self.position } else { 0 }
+    }
+
     /// Reads one request from `buf`, which begins at the request's first byte (also when
     /// it goes on with an unfinished one). The spans of a finished request are appended to `spans`.
     pub fn parse(&mut self, buf: &[u8], limits: Limits, spans: &mut Vec<Span>) -> Result<Status, ProtocolError> {

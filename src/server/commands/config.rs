@@ -87,7 +87,9 @@ pub fn set(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
             return Err(refused(name, what));
         }
     }
-    for (option, name) in &chosen {
+    // Sockets come last: what else is refused then leaves them alone.
+    let (sockets, others): (Vec<_>, Vec<_>) = chosen.iter().partition(|(o, _)| matches!(o.name, "port" | "bind"));
+    for (option, name) in others.into_iter().chain(sockets) {
         apply_outside(o, option.name, &mut next).map_err(|reason| refused(name, &reason))?;
     }
     for (option, _) in &chosen {
@@ -114,7 +116,7 @@ fn protected_allowed(e: &mut Engine) -> bool {
 }
 
 /// What a change does at once, and may fail at.
-fn apply_outside(_: &mut Outside, name: &str, next: &mut config::Config) -> std::result::Result<(), String> {
+fn apply_outside(o: &mut Outside, name: &str, next: &mut config::Config) -> std::result::Result<(), String> {
     match name {
         "loglevel" => log::set_level(next.loglevel),
         "dir" => {
@@ -122,13 +124,12 @@ fn apply_outside(_: &mut Outside, name: &str, next: &mut config::Config) -> std:
             let absolute = std::env::current_dir().map_err(|e| format!("Changing directory: {e}"))?;
             next.dir.0 = absolute.display().to_string();
         }
-        "port" if next.port.get() > 0 => {
-            crate::server::startup::try_to_listen(next, next.port.get() as u16)
-                .map_err(|e| format!("Unable to listen on this port: {e}. Choose one that is free."))?;
-        }
-        // Our own sockets hold the port, so the addresses are tried with any port.
-        "bind" => crate::server::startup::try_to_listen(next, 0)
-            .map_err(|e| format!("Failed to bind to specified addresses: {e}"))?,
+        // Both in one command are one change: the second finds what it wants.
+        "port" => o
+            .sockets
+            .change(next)
+            .map_err(|e| format!("Unable to listen on this port: {e}. Choose one that is free."))?,
+        "bind" => o.sockets.change(next).map_err(|e| format!("Failed to bind to specified addresses: {e}"))?,
         _ => {}
     }
     Ok(())

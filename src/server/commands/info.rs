@@ -119,7 +119,7 @@ fn clients(o: &mut Outside, e: &mut Engine, text: &mut String) {
         "client_recent_max_input_buffer": largest(|c| c.traffic.query_capacity),
         "client_recent_max_output_buffer": largest(|c| c.output_bytes()),
         "blocked_clients": e.blocking.len() + e.clients.iter().filter(|(_, c)| c.flags.any(ClientFlags::POSTPONED)).count(),
-        "tracking_clients": 0,
+        "tracking_clients": e.store.tracking.clients,
         "pubsub_clients": e.clients.iter().filter(|(_, c)| c.flags.any(ClientFlags::PUBSUB)).count(),
         "watching_clients": e.clients.iter().filter(|(_, c)| !c.watched.is_empty()).count(),
         "clients_in_timeout_table": usize::from(e.blocking.next_deadline_ms().is_some()),
@@ -155,25 +155,27 @@ fn total_memory() -> u64 {
     line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok()).map_or(0, |kb| kb * 1024)
 }
 
+/// Bytes that clients take: those of users and the link to our primary, and replicas.
+pub fn client_bytes(e: &Engine) -> [usize; 2] {
+    let mut bytes = [0, 0];
+    for (key, client) in e.clients.iter() {
+        bytes[usize::from(client.class() == Class::Replica)] += e.client_memory_bytes(key);
+    }
+    bytes
+}
+
 fn memory(o: &mut Outside, e: &mut Engine, text: &mut String) {
     let used = keyspace::memory::used_memory() as u64;
     let peak = (e.stats.peak_memory as u64).max(used);
     let resident = resident_bytes();
     let total = total_memory();
     let limit = e.config.maxmemory.get() as u64;
-    let backlog = o.log.memory_bytes();
-    let clients: usize = e
-        .clients
-        .iter()
-        .filter(|(_, c)| c.class() != Class::Replica)
-        .map(|(_, c)| c.traffic.query_capacity + c.output_bytes())
-        .sum();
-    let replicas: usize = e
-        .clients
-        .iter()
-        .filter(|(_, c)| c.class() == Class::Replica)
-        .map(|(_, c)| c.traffic.query_capacity + c.output_bytes())
-        .sum();
+    let log = o.log.memory_bytes();
+    let backlog = log - o.log_beyond_backlog(e);
+    let [clients, mut replicas] = client_bytes(e);
+    if e.count_class(Class::Replica) > 0 {
+        replicas += o.log_beyond_backlog(e);
+    }
     let ratio = |a: u64, b: u64| if b == 0 { 0.0 } else { a as f64 / b as f64 };
     fields!(text,
         "used_memory": used,
@@ -218,7 +220,7 @@ fn memory(o: &mut Outside, e: &mut Engine, text: &mut String) {
         "mem_fragmentation_bytes": resident as i64 - used as i64,
         "mem_not_counted_for_evict": e.uncounted_bytes,
         "mem_replication_backlog": backlog,
-        "mem_total_replication_buffers": backlog,
+        "mem_total_replication_buffers": log,
         "mem_clients_slaves": replicas,
         "mem_clients_normal": clients,
         "mem_cluster_links": 0,
@@ -292,7 +294,7 @@ fn stats(o: &mut Outside, e: &mut Engine, text: &mut String) {
         "expired_time_cap_reached_count": store.expire_cap_reached,
         "expire_cycle_cpu_milliseconds": 0,
         "evicted_keys": store.evicted,
-        "evicted_clients": 0,
+        "evicted_clients": s.evicted_clients,
         "total_eviction_exceeded_time": 0,
         "current_eviction_exceeded_time": 0,
         "keyspace_hits": store.hits,
@@ -310,9 +312,9 @@ fn stats(o: &mut Outside, e: &mut Engine, text: &mut String) {
         "active_defrag_key_misses": 0,
         "total_active_defrag_time": 0,
         "current_active_defrag_time": 0,
-        "tracking_total_keys": 0,
-        "tracking_total_items": 0,
-        "tracking_total_prefixes": 0,
+        "tracking_total_keys": e.store.tracking.keys(),
+        "tracking_total_items": e.store.tracking.items,
+        "tracking_total_prefixes": e.store.tracking.prefixes(),
         "unexpected_error_replies": 0,
         "total_error_replies": s.errors_total,
         "dump_payload_sanitizations": 0,

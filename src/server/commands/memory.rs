@@ -1,10 +1,9 @@
-//! MEMORY STATS, DOCTOR, MALLOC-STATS: where the memory goes.
+//! MEMORY STATS, DOCTOR, MALLOC-STATS, PURGE: where the memory goes.
 
-use super::info::resident_bytes;
+use super::info::{client_bytes, resident_bytes};
 use crate::server::outside::Outside;
-use engine::client::Class;
 use engine::engine::Engine;
-use engine::error::Result;
+use engine::error::{Error, Result};
 use std::fmt::Write;
 
 /// Bytes by what they are used for.
@@ -22,18 +21,15 @@ struct Figures {
 impl Figures {
     fn of(o: &Outside, e: &Engine) -> Self {
         let used = keyspace::memory::used_memory() as u64;
-        let buffers = |is_replica: bool| -> u64 {
-            let some = e.clients.iter().filter(|(_, c)| (c.class() == Class::Replica) == is_replica);
-            some.map(|(_, c)| (c.traffic.query_capacity + c.output_bytes()) as u64).sum()
-        };
+        let [clients, replicas] = client_bytes(e);
         Self {
             used,
             peak: used.max(e.stats.peak_memory as u64),
             resident: resident_bytes(),
             startup: o.saving.startup_memory as u64,
             backlog: o.log.memory_bytes() as u64,
-            replicas: buffers(true),
-            clients: buffers(false),
+            replicas: replicas as u64,
+            clients: clients as u64,
             keys: e.store.keyspace.iter().map(|db| db.len() as u64).sum(),
         }
     }
@@ -155,8 +151,15 @@ pub fn doctor(o: &mut Outside, e: &mut Engine) -> Result {
 
 /// MEMORY MALLOC-STATS.
 pub fn malloc_stats(e: &mut Engine) -> Result {
-    let text =
-        format!("jemalloc: {} bytes allocated, {} bytes resident\n", keyspace::memory::used_memory(), resident_bytes());
-    e.out.verbatim("txt", text.as_bytes());
+    e.out.verbatim("txt", keyspace::memory::report().as_bytes());
+    Ok(())
+}
+
+/// MEMORY PURGE.
+pub fn purge(e: &mut Engine) -> Result {
+    if !keyspace::memory::purge() {
+        return Err(Error::fixed("ERR Error purging dirty pages"));
+    }
+    e.out.ok();
     Ok(())
 }

@@ -119,7 +119,7 @@ fn take_role_over(o: &mut Outside, e: &mut Engine, id: &[u8]) -> Result {
         return Err(Error::fixed("ERR PSYNC FAILOVER replid must match my replid."));
     }
     o.stop_following(e);
-    log!(Notice, "MASTER MODE enabled (failover request from '{}')", e.client_line(e.current));
+    log!(Notice, "MASTER MODE enabled (failover request from '{}')", e.client_line(e.current, 0));
     Ok(())
 }
 

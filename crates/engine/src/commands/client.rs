@@ -9,11 +9,14 @@ use crate::engine::Engine;
 use crate::error::{self, Error, Result};
 use crate::pause::Holder;
 use crate::table::Run;
+use crate::tracking::{Interest, Mode};
 use resp::{Args, Protocol};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// The handlers of this family.
 pub const COMMANDS: super::Family = &[
+    ("client|caching", Run::Plain(caching)),
     ("client|getname", Run::Plain(getname)),
     ("client|getredir", Run::Plain(getredir)),
     ("client|help", Run::Plain(help)),
@@ -27,6 +30,8 @@ pub const COMMANDS: super::Family = &[
     ("client|reply", Run::Plain(reply)),
     ("client|setinfo", Run::Plain(setinfo)),
     ("client|setname", Run::Plain(setname)),
+    ("client|tracking", Run::Plain(tracking)),
+    ("client|trackinginfo", Run::Plain(trackinginfo)),
     ("client|unblock", Run::Plain(unblock)),
     ("client|unpause", Run::Plain(unpause)),
 ];
@@ -42,6 +47,9 @@ fn flag_letters(client: &Client) -> String {
         (has(ClientFlags::PUBSUB), 'P'),
         (has(ClientFlags::MULTI), 'x'),
         (has(ClientFlags::BLOCKED | ClientFlags::POSTPONED), 'b'),
+        (has(ClientFlags::TRACKING), 't'),
+        (client.tracking.as_ref().is_some_and(|t| t.broken), 'R'),
+        (client.tracking.as_ref().is_some_and(|t| t.mode == Mode::Broadcast), 'B'),
         (has(ClientFlags::DIRTY_CAS), 'd'),
         (has(ClientFlags::CLOSE_AFTER_REPLY), 'c'),
         (has(ClientFlags::CLOSING), 'A'),
@@ -62,28 +70,26 @@ const REPLY_BLOCK_BYTES: usize = 16 << 10;
 
 impl Engine {
     /// A client as `CLIENT LIST` shows it, without a line end.
-    pub fn client_line(&self, key: ClientKey) -> String {
+    /// `argv_bytes` are those of the running request, where it is this client's.
+    pub fn client_line(&self, key: ClientKey, argv_bytes: usize) -> String {
         let client = &self.clients[key];
         // The running client's output and database are with the engine until its requests are done.
         let running = key == self.current;
         let (out, db) = if running { (&self.out, self.store.db) } else { (&client.out, client.db) };
         let name = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let command = client.last_command.and_then(|i| self.table.iter_all().find(|c| c.index == i));
-        let multi_bytes: usize = client.queued.iter().map(crate::client::Kept::memory_bytes).sum();
+        let multi_bytes = client.queued_bytes;
+        let argv_bytes = if running { argv_bytes } else { client.traffic.argument_bytes };
         // Redis shows what fits its fixed buffer as obl and the rest as a list of blocks.
         let waiting = out.buf.len() + client.traffic.sending_bytes;
         let obl = waiting.min(REPLY_BLOCK_BYTES);
         let omem = waiting - obl;
-        let total = size_of::<Client>()
-            + client.traffic.query_capacity
-            + out.buf.capacity()
-            + client.traffic.sending_bytes
-            + multi_bytes;
+        let total = self.client_memory_bytes(key) + if running { argv_bytes } else { 0 };
         let mut text = String::with_capacity(400);
         let seconds_since = |at_ms: i64| (self.store.now_ms - at_ms).max(0) / 1000;
         let _ = write!(
             text,
-            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={db} sub={} psub={} ssub={} multi={} watch={} qbuf={} qbuf-free={} argv-mem={} multi-mem={multi_bytes} rbs={} rbp={} obl={} oll={} omem={omem} tot-mem={total} events={} cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={} tot-net-in={} tot-net-out={} tot-cmds={}",
+            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={db} sub={} psub={} ssub={} multi={} watch={} qbuf={} qbuf-free={} argv-mem={} multi-mem={multi_bytes} rbs={} rbp={} obl={} oll={} omem={omem} tot-mem={total} events={} cmd={} user={} redir={} resp={} lib-name={} lib-ver={} tot-net-in={} tot-net-out={} tot-cmds={}",
             client.id,
             client.addr,
             client.laddr,
@@ -98,8 +104,8 @@ impl Engine {
             if client.flags.any(ClientFlags::MULTI) { client.queued.len() as i64 } else { -1 },
             client.watched.len(),
             client.traffic.query_bytes,
-            client.traffic.query_capacity.saturating_sub(client.traffic.query_bytes),
-            0,
+            client.traffic.query_capacity.saturating_sub(client.traffic.query_bytes + client.traffic.argument_bytes),
+            argv_bytes,
             out.buf.capacity(),
             waiting,
             obl,
@@ -107,6 +113,7 @@ impl Engine {
             if omem > 0 { "rw" } else { "r" },
             command.map_or("NULL", |c| c.spec.name),
             if client.authenticated { "default" } else { "(superuser)" },
+            redirection(client),
             if out.protocol == Protocol::V3 { 3 } else { 2 },
             name(&client.lib_name),
             name(&client.lib_version),
@@ -124,8 +131,8 @@ fn id(e: &mut Engine, _: &Args) -> Result {
     Ok(())
 }
 
-fn info(e: &mut Engine, _: &Args) -> Result {
-    let mut line = e.client_line(e.current);
+fn info(e: &mut Engine, a: &Args) -> Result {
+    let mut line = e.client_line(e.current, a.raw().len());
     line.push('\n');
     e.out.verbatim("txt", line.as_bytes());
     Ok(())
@@ -160,7 +167,7 @@ fn list(e: &mut Engine, a: &Args) -> Result {
     };
     let mut text = String::new();
     for key in keys {
-        text.push_str(&e.client_line(key));
+        text.push_str(&e.client_line(key, a.raw().len()));
         text.push('\n');
     }
     e.out.verbatim("txt", text.as_bytes());
@@ -367,8 +374,189 @@ fn unblock(e: &mut Engine, a: &Args) -> Result {
     Ok(())
 }
 
+/// The id of the client that gets a client's invalidation messages; 0 where it is itself, -1 where it does not track.
+fn redirection(client: &Client) -> i64 {
+    client.tracking.as_ref().map_or(-1, |t| t.redirect.unwrap_or(0) as i64)
+}
+
 fn getredir(e: &mut Engine, _: &Args) -> Result {
-    e.out.int(-1);
+    let id = redirection(e.client());
+    e.out.int(id);
+    Ok(())
+}
+
+/// The options of CLIENT TRACKING as they were given.
+#[derive(Default)]
+struct TrackingOptions<'a> {
+    redirect: Option<u64>,
+    broadcast: bool,
+    opt_in: bool,
+    opt_out: bool,
+    noloop: bool,
+    prefixes: Vec<&'a [u8]>,
+}
+
+impl<'a> TrackingOptions<'a> {
+    fn parse(e: &Engine, a: &'a Args) -> Result<Self> {
+        let mut options = Self::default();
+        let mut i = 3;
+        while i < a.len() {
+            let word = &a[i];
+            let value = a.get(i + 1);
+            match (word, value) {
+                (w, Some(id)) if is(w, "REDIRECT") => {
+                    if options.redirect.is_some() {
+                        return Err(Error::fixed("ERR A client can only redirect to a single other client"));
+                    }
+                    let id = int(id)?;
+                    let there = u64::try_from(id).ok().filter(|id| e.clients.key_of(*id).is_some());
+                    options.redirect =
+                        Some(there.ok_or(Error::fixed("ERR The client ID you want redirect to does not exist"))?);
+                    i += 1;
+                }
+                (w, Some(prefix)) if is(w, "PREFIX") => {
+                    options.prefixes.push(prefix);
+                    i += 1;
+                }
+                (w, _) if is(w, "BCAST") => options.broadcast = true,
+                (w, _) if is(w, "OPTIN") => options.opt_in = true,
+                (w, _) if is(w, "OPTOUT") => options.opt_out = true,
+                (w, _) if is(w, "NOLOOP") => options.noloop = true,
+                _ => return Err(error::SYNTAX),
+            }
+            i += 1;
+        }
+        Ok(options)
+    }
+
+    /// What these options ask for, where they go together and with what the client has.
+    fn interest(self, old: Option<&Interest>) -> Result<Interest> {
+        if !self.broadcast && !self.prefixes.is_empty() {
+            return Err(Error::fixed("ERR PREFIX option requires BCAST mode to be enabled"));
+        }
+        if old.is_some_and(|old| (old.mode == Mode::Broadcast) != self.broadcast) {
+            return Err(Error::fixed(
+                "ERR You can't switch BCAST mode on/off before disabling tracking for this client, and then re-enabling it with a different mode.",
+            ));
+        }
+        if self.broadcast && (self.opt_in || self.opt_out) {
+            return Err(Error::fixed("ERR OPTIN and OPTOUT are not compatible with BCAST"));
+        }
+        if self.opt_in && self.opt_out {
+            return Err(Error::fixed("ERR You can't specify both OPTIN mode and OPTOUT mode"));
+        }
+        let old_mode = old.map(|old| old.mode);
+        if (self.opt_in && old_mode == Some(Mode::OptOut)) || (self.opt_out && old_mode == Some(Mode::OptIn)) {
+            return Err(Error::fixed(
+                "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then re-enabling it with a different mode.",
+            ));
+        }
+        let mode = match () {
+            () if self.broadcast => Mode::Broadcast,
+            () if self.opt_in => Mode::OptIn,
+            () if self.opt_out => Mode::OptOut,
+            () => Mode::Reads,
+        };
+        check_prefixes(&self.prefixes, old)?;
+        let mut prefixes: BTreeSet<Box<[u8]>> = self.prefixes.into_iter().map(Into::into).collect();
+        if self.broadcast && prefixes.is_empty() {
+            prefixes.insert(Box::default());
+        }
+        Ok(Interest { mode, redirect: self.redirect, noloop: self.noloop, caching: false, broken: false, prefixes })
+    }
+}
+
+/// A key must not fall under two prefixes of one client.
+fn check_prefixes(new: &[&[u8]], old: Option<&Interest>) -> Result {
+    let overlap = |a: &[u8], b: &[u8]| a.starts_with(b) || b.starts_with(a);
+    let refuse = |prefix: &[u8], what: &str, other: &[u8]| {
+        let (prefix, other) = (String::from_utf8_lossy(prefix), String::from_utf8_lossy(other));
+        Err(Error::new(format!(
+            "ERR Prefix '{prefix}' overlaps with {what} prefix '{other}'. Prefixes for a single client must not overlap."
+        )))
+    };
+    for (i, prefix) in new.iter().enumerate() {
+        if let Some(other) = old.and_then(|old| old.prefixes.iter().find(|other| overlap(prefix, other))) {
+            return refuse(prefix, "an existing", other);
+        }
+        if let Some(other) = new[i + 1..].iter().find(|other| overlap(prefix, other)) {
+            return refuse(prefix, "another provided", other);
+        }
+    }
+    Ok(())
+}
+
+fn tracking(e: &mut Engine, a: &Args) -> Result {
+    let options = TrackingOptions::parse(e, a)?;
+    if on_off(&a[2])? {
+        let interest = options.interest(e.client().tracking.as_deref())?;
+        e.track(interest);
+    } else {
+        e.untrack(e.current);
+    }
+    e.out.ok();
+    Ok(())
+}
+
+fn caching(e: &mut Engine, a: &Args) -> Result {
+    let Some(interest) = &mut e.client().tracking else {
+        return Err(Error::fixed(
+            "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled",
+        ));
+    };
+    match () {
+        () if is(&a[2], "yes") && interest.mode == Mode::OptIn => interest.caching = true,
+        () if is(&a[2], "no") && interest.mode == Mode::OptOut => interest.caching = true,
+        () if is(&a[2], "yes") => {
+            return Err(Error::fixed("ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode."));
+        }
+        () if is(&a[2], "no") => {
+            return Err(Error::fixed("ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode."));
+        }
+        () => return Err(error::SYNTAX),
+    }
+    e.out.ok();
+    Ok(())
+}
+
+fn trackinginfo(e: &mut Engine, _: &Args) -> Result {
+    let client = e.client();
+    let redirect = redirection(client);
+    let interest = client.tracking.as_deref().cloned();
+    let mut flags = vec![if interest.is_some() { "on" } else { "off" }];
+    let mut prefixes = BTreeSet::new();
+    if let Some(interest) = interest {
+        match interest.mode {
+            Mode::Reads => {}
+            Mode::Broadcast => flags.push("bcast"),
+            Mode::OptIn => flags.push("optin"),
+            Mode::OptOut => flags.push("optout"),
+        }
+        if interest.caching {
+            flags.push(if interest.mode == Mode::OptIn { "caching-yes" } else { "caching-no" });
+        }
+        if interest.noloop {
+            flags.push("noloop");
+        }
+        if interest.broken {
+            flags.push("broken_redirect");
+        }
+        prefixes = interest.prefixes;
+    }
+    let out = &mut e.out;
+    out.map(3);
+    out.bulk(b"flags");
+    out.set(flags.len());
+    for flag in flags {
+        out.bulk(flag.as_bytes());
+    }
+    out.bulk(b"redirect");
+    out.int(redirect);
+    out.bulk(b"prefixes");
+    out.array(prefixes.len());
+    for prefix in &prefixes {
+        out.bulk(prefix);
+    }
     Ok(())
 }
 
@@ -377,6 +565,7 @@ fn help(e: &mut Engine, _: &Args) -> Result {
         e,
         "CLIENT",
         &[
+            ("CACHING (YES|NO)", "Whether the keys of the next command are tracked (OPTIN, OPTOUT)."),
             ("GETNAME", "The name of this connection."),
             ("GETREDIR", "The client that gets the invalidation messages of this one, -1 for none."),
             ("ID", "The id of this connection."),
@@ -393,6 +582,11 @@ fn help(e: &mut Engine, _: &Args) -> Result {
             ("REPLY (ON|OFF|SKIP)", "Send replies, send none, or leave out the next one."),
             ("SETINFO (LIB-NAME|LIB-VER) <value>", "Tell which client library this is."),
             ("SETNAME <name>", "Give this connection a name."),
+            (
+                "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]] [OPTIN] [OPTOUT] [NOLOOP]",
+                "Be told when keys that this connection has read change.",
+            ),
+            ("TRACKINGINFO", "What this connection tracks."),
             ("UNBLOCK <id> [TIMEOUT|ERROR]", "End the waiting of a client in a blocking command."),
             ("UNPAUSE", "End a pause at once."),
         ],

@@ -167,6 +167,7 @@ fn reset(e: &mut Engine, _: &Args) -> Result {
     }
     e.discard_transaction();
     e.forget_subscriptions(key);
+    e.untrack(key);
     e.monitors.retain(|m| *m != key);
     e.gates.set(crate::engine::Gates::MONITORED, !e.monitors.is_empty());
     e.store.db = 0;

@@ -28,6 +28,7 @@ outside! {
     "lastsave" => LastSave,
     "memory|doctor" => MemoryDoctor,
     "memory|malloc-stats" => MemoryMallocStats,
+    "memory|purge" => MemoryPurge,
     "memory|stats" => MemoryStats,
     "psync" => Psync,
     "replconf" => ReplConf,

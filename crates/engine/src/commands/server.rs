@@ -322,6 +322,7 @@ fn memory_help(e: &mut Engine, _: &Args) -> Result {
         &[
             ("DOCTOR", "What the figures suggest."),
             ("MALLOC-STATS", "What the allocator counts."),
+            ("PURGE", "Give freed memory back to the system."),
             ("STATS", "Where the memory goes, in bytes."),
             ("USAGE <key> [SAMPLES <count>]", "The bytes that a key and its value take."),
         ],

@@ -106,6 +106,7 @@ impl Engine {
         let key = self.current;
         let client = self.client();
         client.queued.clear();
+        client.queued_bytes = 0;
         client.flags.set(ClientFlags::MULTI | ClientFlags::DIRTY_CAS | ClientFlags::DIRTY_EXEC, false);
         self.unwatch_all(key);
     }

@@ -202,6 +202,24 @@ mod tests {
     }
 
     #[test]
+    fn memory_is_written_in_the_largest_unit_that_divides_it() {
+        for (given, written) in [
+            ("maxmemory 20971520", "maxmemory 20mb"),
+            ("maxmemory 2gb", "maxmemory 2gb"),
+            ("maxmemory 1537kb", "maxmemory 1537kb"),
+            ("maxmemory 1000", "maxmemory 1000"),
+            ("repl-backlog-size 1048576", "repl-backlog-size 1mb"),
+            ("maxmemory-clients 5%", "maxmemory-clients 5%"),
+            ("maxmemory-clients 1024", "maxmemory-clients 1kb"),
+            ("client-output-buffer-limit replica 1024 1000 2", "client-output-buffer-limit replica 1kb 1000 2"),
+        ] {
+            let config = load(given).unwrap();
+            let text = rewrite(given, &config);
+            assert!(text.lines().any(|line| line == written), "{given}: {text}");
+        }
+    }
+
+    #[test]
     fn rewriting_keeps_comments_and_reads_back_the_same() {
         let old = "# mine\nport 7000\n\nslave-read-only no\nsave 1 2\nsave 3 4\n";
         let mut config = load(old).unwrap();

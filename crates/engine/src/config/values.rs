@@ -112,6 +112,17 @@ pub fn parse_bytes(word: &[u8]) -> Option<i64> {
     base::num::parse_i64(&word[..digits])?.checked_mul(factor)
 }
 
+/// Bytes as a configuration file holds them: in the largest unit that divides them.
+fn unit_text(bytes: i64) -> String {
+    match bytes {
+        0 => "0".into(),
+        n if n % (1 << 30) == 0 => format!("{}gb", n >> 30),
+        n if n % (1 << 20) == 0 => format!("{}mb", n >> 20),
+        n if n % (1 << 10) == 0 => format!("{}kb", n >> 10),
+        n => n.to_string(),
+    }
+}
+
 /// An amount of memory in bytes, within bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bytes<const MIN: i64, const MAX: i64>(pub i64);
@@ -137,6 +148,10 @@ impl<const MIN: i64, const MAX: i64> OptionValue for Bytes<MIN, MAX> {
     fn show(&self) -> String {
         self.0.to_string()
     }
+
+    fn lines(&self, name: &str) -> Vec<String> {
+        vec![format!("{name} {}", unit_text(self.0))]
+    }
 }
 
 /// Bytes, or a percentage of `maxmemory` (kept as a negative number).
@@ -159,6 +174,10 @@ impl OptionValue for BytesOrPercent {
 
     fn show(&self) -> String {
         if self.0 < 0 { format!("{}%", -self.0) } else { self.0.to_string() }
+    }
+
+    fn lines(&self, name: &str) -> Vec<String> {
+        vec![format!("{name} {}", if self.0 < 0 { self.show() } else { unit_text(self.0) })]
     }
 }
 
@@ -397,7 +416,8 @@ impl OptionValue for OutputLimits {
     fn lines(&self, name: &str) -> Vec<String> {
         let one = |(class, l): (&&str, &OutputLimit)| {
             let class = if *class == "slave" { "replica" } else { class };
-            format!("{name} {class} {} {} {}", l.hard_bytes, l.soft_bytes, l.soft_seconds)
+            let (hard, soft) = (unit_text(l.hard_bytes), unit_text(l.soft_bytes));
+            format!("{name} {class} {hard} {soft} {}", l.soft_seconds)
         };
         Self::CLASSES.iter().zip(&self.0).map(one).collect()
     }

@@ -47,7 +47,7 @@ impl Store {
     fn gone_by_time(&mut self, db: usize, entry: Entry) {
         self.stats.expired += 1;
         self.fx.before(db, &[self.expire_word, entry.key()]);
-        self.touch_watchers(db, entry.key());
+        self.tell_observers(db, entry.key(), false);
         self.notify_in(db, Classes::EXPIRED, "expired", entry.key());
         self.keyspace.db_mut(db).discard(entry);
     }
