@@ -102,7 +102,7 @@ impl Server {
             self.begin_loading();
             let commands = self.engine.stats.commands_total;
             self.run_batch();
-            let commands = self.engine.stats.commands_total - commands;
+            let commands = self.engine.stats.commands_total.saturating_sub(commands);
             // The engine looks at the clock after each command, so this look costs nothing.
             let ran_ns = if commands > 0 { self.engine.tick_ns - self.engine.time_set_ns } else { 0 };
             let began_ns = self.engine.time_set_ns;
@@ -195,7 +195,7 @@ impl Server {
     fn parse(&mut self, id: ConnId, slot: Option<DataSlot>) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         let Some(key) = conn.client else { return };
-        let Some(client) = self.engine.clients.get(key) else { return };
+        let Some(client) = self.engine.clients.get_mut(key) else { return };
         if client
             .flags
             .any(ClientFlags::BLOCKED | ClientFlags::CLOSING | ClientFlags::CLOSE_AFTER_REPLY | ClientFlags::POSTPONED)
@@ -203,6 +203,7 @@ impl Server {
             if let Some(slot) = slot {
                 conn.input.extend_from_slice(self.net.data(slot));
             }
+            client.traffic.query_bytes = conn.input.len();
             if conn.input.len() > INPUT_PAUSE_BYTES && !conn.paused {
                 conn.paused = true;
                 self.net.pause(id);

@@ -6,6 +6,8 @@
 
 mod admin;
 mod clients;
+mod failover;
+mod links;
 mod maxmemory;
 mod protocol;
 mod scenarios_a;

@@ -87,7 +87,11 @@ pub fn set(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
             return Err(refused(name, what));
         }
     }
+    // What already is as asked for needs nothing done: our own port is not free, to name one.
     for (option, name) in &chosen {
+        if option.show(&next) == option.show(&e.config) {
+            continue;
+        }
         apply_outside(o, option.name, &mut next).map_err(|reason| refused(name, &reason))?;
     }
     for (option, _) in &chosen {
