@@ -103,6 +103,12 @@ impl Config {
             }
             values => values,
         };
+        if values.is_empty() {
+            return Err(match option.name {
+                "shutdown-on-sigint" | "shutdown-on-sigterm" => super::values::SHUTDOWN_WORDS.into(),
+                _ => "wrong number of arguments".into(),
+            });
+        }
         if values.len() != 1 && !option.takes_many() {
             return Err("Bad directive or wrong number of arguments".into());
         }
