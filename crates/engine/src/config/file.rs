@@ -103,7 +103,7 @@ impl Config {
             }
             values => values,
         };
-        if values.is_empty() {
+        if values.is_empty() && option.name != "save" {
             return Err(match option.name {
                 "shutdown-on-sigint" | "shutdown-on-sigterm" => super::values::SHUTDOWN_WORDS.into(),
                 _ => "wrong number of arguments".into(),
