@@ -194,12 +194,6 @@ impl Server {
         }
         if !conn.input.is_empty() {
             conn.input.extend_from_slice(self.net.data(slot));
-            if conn.peer != Peer::Primary
-                && conn.input.len() as i64 > self.engine.config.client_query_buffer_limit.get()
-            {
-                self.close_for_input(id);
-                return;
-            }
             self.parse(id, None);
         } else {
             self.parse(id, Some(slot));
@@ -210,6 +204,11 @@ impl Server {
     fn parse(&mut self, id: ConnId, slot: Option<DataSlot>) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         let Some(key) = conn.client else { return };
+        let input_max = self.engine.config.client_query_buffer_limit.get();
+        if slot.is_none() && conn.peer != Peer::Primary && conn.input.len() as i64 > input_max {
+            self.close_for_input(id);
+            return;
+        }
         let Some(client) = self.engine.clients.get(key) else { return };
         let waits = client
             .flags

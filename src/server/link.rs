@@ -137,6 +137,15 @@ impl Link {
         }
     }
 
+    /// Bytes of the stream that have come and are not applied yet.
+    pub fn unapplied_bytes(&self, engine: &Engine) -> u64 {
+        let waiting = match self.state {
+            LinkState::Up(_, key) => engine.clients.get(key).map_or(0, |c| c.traffic.query_bytes),
+            _ => 0,
+        };
+        (self.transaction.len() + waiting) as u64
+    }
+
     /// The state as `ROLE` names it.
     pub fn role_state(&self) -> &'static str {
         match self.state {

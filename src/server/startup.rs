@@ -6,8 +6,8 @@ use super::log::{self, log};
 use super::notes::Note;
 use super::outside::{Facts, Outside};
 use super::{Listening, REDIS_VERSION, Server, clock, fill_random};
+use engine::config::Config;
 use engine::config::values::IoBackend;
-use engine::config::{self, Config};
 use engine::engine::Engine;
 use net::{Choice, ConnId, ListenerId, Net};
 use std::fs;
@@ -80,48 +80,40 @@ fn read_settings(args: &[String]) -> Result<Config, String> {
         let absolute = fs::canonicalize(path).map_or_else(|_| path.clone(), |p| p.display().to_string());
         config.file = Some(absolute);
     }
+    // The options become lines of a file. What follows an option's bare name is its value, even if it looks like an
+    // option; what begins with two dashes elsewhere begins another option; all else is a further value.
     let mut text = String::new();
+    let mut awaits_value = false;
     let mut rest = args.iter().peekable();
     while let Some(arg) = rest.next() {
-        if arg == "-" && rest.peek().is_none() {
+        let is_last = rest.peek().is_none();
+        if arg == "-" && is_last {
             let mut input = String::new();
             io::stdin()
                 .read_to_string(&mut input)
                 .map_err(|e| format!("Can't read the configuration from standard input: {e}"))?;
+            text.push('\n');
             text.push_str(&input);
             continue;
         }
-        let Some(name) = arg.strip_prefix("--") else {
-            return Err(format!("'{arg}' is neither an option (--name value) nor, in the first place, a file"));
-        };
-        if name == "sentinel" {
-            return Err("Sentinel mode is not supported yet".into());
-        }
-        // A value may stand in the same argument: "--port 7000".
-        text.push('\n');
-        let (name, inline) = name.split_once(' ').map_or((name, None), |(n, v)| (n, Some(v)));
-        text.push_str(name);
-        if let Some(value) = inline {
-            text.push(' ');
-            text.push_str(value);
-        }
-        let many = config::find(name.as_bytes()).is_some_and(|o| o.takes_many());
-        let mut values = 0;
-        while let Some(value) = rest.peek() {
-            let is_option =
-                value.starts_with("--") && value.len() > 2 && config::find(&value.as_bytes()[2..]).is_some();
-            if is_option || (value.as_str() == "-" && values > 0) {
-                break;
+        match arg.strip_prefix("--") {
+            Some("sentinel") => return Err("Sentinel mode is not supported yet".into()),
+            Some(option) if !awaits_value => {
+                text.push('\n');
+                text.push_str(option);
+                awaits_value = !option.trim().contains(' ');
+                if option.trim().eq_ignore_ascii_case("save") && rest.peek().is_none_or(|next| next.starts_with("--")) {
+                    text.push_str(" \"\"");
+                    awaits_value = false;
+                }
             }
-            let value = rest.next().expect("just peeked at");
-            text.push(' ');
-            if many {
-                // Several words may stand in one argument: --replicaof "host port", --save "60 1".
-                text.push_str(if value.is_empty() { "\"\"" } else { value });
-            } else {
-                text.push_str(&base::text::quoted(value.as_bytes()));
+            _ => {
+                let mut quoted = Vec::new();
+                base::text::quote(arg.as_bytes(), &mut quoted);
+                text.push(' ');
+                text.push_str(&String::from_utf8_lossy(&quoted));
+                awaits_value = false;
             }
-            values += 1;
         }
     }
     config.load(text.as_bytes(), &mut include).map_err(|e| format!("In the command line's options. {e}"))?;

@@ -7,6 +7,8 @@
 mod admin;
 mod client_memory;
 mod clients;
+mod failover;
+mod links;
 mod maxmemory;
 mod protocol;
 mod receiving;

@@ -72,6 +72,11 @@ impl Blocking {
         self.deadlines.first().map(|(at, _)| *at)
     }
 
+    /// Whether this client's command is being run again.
+    pub fn retries(&self, client: ClientKey) -> bool {
+        self.retrying == Some(client)
+    }
+
     /// Whether a key that somebody waits for may serve him now.
     #[inline]
     pub fn has_ready(&self, store: &Store) -> bool {

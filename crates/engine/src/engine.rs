@@ -478,15 +478,19 @@ impl Engine {
         let took_ns = now_ns.saturating_sub(self.tick_ns);
         self.tick_ns = now_ns;
         let special = self.clients.get(self.current).is_some_and(|c| c.flags.any(ClientFlags::SPECIAL));
-        // A command that waits is counted and shown when it has been served.
+        // A command that waits is counted when it has been served.
         if !(special && self.waits()) {
             self.stats.command_ran(command.index, took_ns, failed);
             if took_ns >= self.stats.slow_ns {
                 self.command_was_slow(command, args, took_ns);
             }
-            if self.gates.any(Gates::MONITORED) && !command.flags.any(Flags::SKIP_MONITOR | Flags::ADMIN) {
-                self.feed_monitors(db, args);
-            }
+        }
+        // It is shown when it first comes, and not again when it is tried again.
+        if self.gates.any(Gates::MONITORED)
+            && !command.flags.any(Flags::SKIP_MONITOR | Flags::ADMIN)
+            && !self.blocking.retries(self.current)
+        {
+            self.feed_monitors(db, args);
         }
         self.settle(db, args.raw());
         if special {

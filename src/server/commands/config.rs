@@ -90,6 +90,10 @@ pub fn set(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
     // Sockets come last: what else is refused then leaves them alone.
     let (sockets, others): (Vec<_>, Vec<_>) = chosen.iter().partition(|(o, _)| matches!(o.name, "port" | "bind"));
     for (option, name) in others.into_iter().chain(sockets) {
+        // What already is as asked for needs nothing done.
+        if option.show(&next) == option.show(&e.config) {
+            continue;
+        }
         apply_outside(o, option.name, &mut next).map_err(|reason| refused(name, &reason))?;
     }
     for (option, _) in &chosen {

@@ -350,7 +350,7 @@ fn replication(o: &mut Outside, e: &mut Engine, text: &mut String) {
             "master_link_status": if o.link.is_up() { "up" } else { "down" },
             "master_last_io_seconds_ago": if o.link.is_up() { (now_ms - o.link.heard_ms) / 1000 } else { -1 },
             "master_sync_in_progress": u8::from(matches!(o.link.state, LinkState::Loading(_))),
-            "slave_read_repl_offset": end,
+            "slave_read_repl_offset": end + o.link.unapplied_bytes(e),
             "slave_repl_offset": end,
         );
         if let LinkState::Loading(transfer) = &o.link.state {

@@ -92,6 +92,23 @@ impl Config {
             _ => {}
         }
         let Some(option) = find(&lower) else { return Err("Bad directive or wrong number of arguments".into()) };
+        // Several words may stand in one pair of quotes, as they do in one argument of the command line.
+        let split: Vec<Vec<u8>>;
+        let split_words: Vec<&[u8]>;
+        let values = match values {
+            [one] if option.takes_many() && one.contains(&b' ') => {
+                split = resp::split_args(one).map_err(|_| "Unbalanced quotes".to_owned())?;
+                split_words = split.iter().map(|w| &w[..]).collect();
+                &split_words[..]
+            }
+            values => values,
+        };
+        if values.is_empty() && option.name != "save" {
+            return Err(match option.name {
+                "shutdown-on-sigint" | "shutdown-on-sigterm" => super::values::SHUTDOWN_WORDS.into(),
+                _ => "wrong number of arguments".into(),
+            });
+        }
         if values.len() != 1 && !option.takes_many() {
             return Err("Bad directive or wrong number of arguments".into());
         }

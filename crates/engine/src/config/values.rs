@@ -540,6 +540,9 @@ choices! {
     IoBackend { Auto = "auto", IoUring = "io_uring", Epoll = "epoll" }
 }
 
+/// What is said of a word that is none of those.
+pub const SHUTDOWN_WORDS: &str = "argument(s) must be one of the following: default, save, nosave, now, force";
+
 /// What a signal to stop does: words that SHUTDOWN takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct ShutdownMode {
@@ -563,7 +566,7 @@ impl OptionValue for ShutdownMode {
                 b"save" => mode.save = true,
                 b"now" => mode.now = true,
                 b"force" => mode.force = true,
-                _ => return Err("argument(s) must be one of the following: default, save, nosave, now, force".into()),
+                _ => return Err(SHUTDOWN_WORDS.into()),
             }
         }
         if mode.save && mode.nosave {
