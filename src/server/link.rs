@@ -175,6 +175,7 @@ impl Server {
         link.state = LinkState::Waiting(0);
         link.down_since_ms = 0;
         self.outside.set_gates(&mut self.engine);
+        self.apply_oom_score();
         self.link_cron();
     }
 
@@ -203,6 +204,7 @@ impl Server {
         // Our replicas ask again at once and learn the new id; they go on without a copy.
         self.disconnect_replicas();
         self.outside.set_gates(&mut self.engine);
+        self.apply_oom_score();
     }
 
     /// Ends the link's connection or transfer, whatever it is doing.

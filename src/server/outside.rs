@@ -53,6 +53,8 @@ pub struct Outside {
     pub loading_since_ms: Option<i64>,
     /// Where clients come in.
     pub sockets: super::listening::Sockets,
+    /// Our place in the kernel's choice of victims.
+    pub oom_score: super::process::OomScore,
     /// The stop that is under way, if any.
     pub shutdown: Option<super::shutdown::Pending>,
 }

@@ -8,6 +8,7 @@ mod admin;
 mod client_memory;
 mod clients;
 mod maxmemory;
+mod process;
 mod protocol;
 mod receiving;
 mod scenarios_a;
