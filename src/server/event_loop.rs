@@ -105,6 +105,7 @@ impl Server {
         let mut events = Vec::new();
         loop {
             let timeout = self.timeout();
+            super::process::round();
             if let Err(error) = self.net.poll(timeout, &mut events) {
                 log!(Warning, "Polling the sockets failed, the server stops: {error}");
                 return std::process::ExitCode::FAILURE;

@@ -33,13 +33,15 @@ pub struct Freer {
 }
 
 impl Freer {
-    /// Starts the thread.
-    pub fn start() -> std::io::Result<Self> {
+    /// Starts the thread, on these processors.
+    pub fn start(processors: &str) -> std::io::Result<Self> {
+        let processors = processors.to_owned();
         let (sender, receiver) = channel::<Box<dyn Any + Send>>();
         let counts = Counts::default();
         let there = counts.clone();
         std::thread::Builder::new().name("rk-free".into()).spawn(move || {
             let _registered = keyspace::memory::register_thread();
+            super::process::bind_to_processors(&processors);
             for value in receiver {
                 drop(value);
                 there.pending.fetch_sub(1, Ordering::Relaxed);

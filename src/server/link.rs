@@ -190,6 +190,7 @@ impl Outside {
         self.link.state = LinkState::Waiting(0);
         self.link.down_since_ms = 0;
         self.set_gates(engine);
+        self.apply_oom_score(engine);
         self.todos.push(Todo::TryLink);
     }
 
@@ -218,6 +219,7 @@ impl Outside {
         // Our replicas ask again at once and learn the new id; they go on without a copy.
         self.todos.push(Todo::DisconnectReplicas(self.replicas.table.keys().copied().collect()));
         self.set_gates(engine);
+        self.apply_oom_score(engine);
     }
 
     /// Leaves the link from within a command: its connection is closed after the batch.

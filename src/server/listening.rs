@@ -224,6 +224,13 @@ impl Server {
             let perm = self.engine.config.unixsocketperm.0;
             let fd = net::listen_unix(Path::new(&socket), (perm > 0).then_some(perm), backlog)
                 .map_err(|e| format!("Failed opening Unix socket {socket}: bind: {e}"))?;
+            let group = self.engine.config.unixsocketgroup.get();
+            if !group.is_empty() {
+                let id = super::process::group_id(group)
+                    .ok_or_else(|| format!("unixsocketgroup: there is no group {group}"))?;
+                std::os::unix::fs::chown(&socket, None, Some(id))
+                    .map_err(|e| format!("Can't give the Unix socket {socket} to the group {group}: {e}"))?;
+            }
             let id = self.net.listen(fd);
             self.listeners.push(Listener { id, kind: Listening::Unix, addr: None });
         }

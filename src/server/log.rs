@@ -7,12 +7,13 @@
 use engine::config::values::LogLevel;
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 static MINIMUM: AtomicU8 = AtomicU8::new(2);
 static ROLE: AtomicU8 = AtomicU8::new(b'M');
 static FILE: Mutex<Option<String>> = Mutex::new(None);
+static SYSLOG: OnceLock<super::process::Syslog> = OnceLock::new();
 
 /// How much a line matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +44,12 @@ pub fn set_file(path: &str) {
     *file = (!path.is_empty()).then(|| path.to_owned());
 }
 
+/// From now on lines go to syslog too.
+pub fn set_syslog(syslog: super::process::Syslog) {
+    // It is opened once, at the start.
+    let _ = SYSLOG.set(syslog);
+}
+
 /// Sets the letter that tells the process's role: `M` primary, `S` replica, `X` sentinel.
 pub fn set_role(role: u8) {
     ROLE.store(role, Ordering::Relaxed);
@@ -63,6 +70,9 @@ pub fn write(level: Level, text: &str) {
     let role = ROLE.load(Ordering::Relaxed) as char;
     let line = format!("{}:{role} {} {mark} {text}\n", std::process::id(), now.strftime("%d %b %Y %H:%M:%S%.3f"));
     raw(&line);
+    if let Some(syslog) = SYSLOG.get() {
+        syslog.send([6, 5, 4][level as usize], text);
+    }
 }
 
 /// Writes text as it is (the banner at the start).

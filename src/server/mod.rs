@@ -15,6 +15,7 @@ mod listening;
 pub mod log;
 mod notes;
 mod outside;
+mod process;
 mod receive;
 mod replicas;
 mod saving;

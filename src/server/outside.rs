@@ -2,6 +2,7 @@
 //! link to a primary, saving, the configuration file. Commands reach it through [`Host`].
 
 use super::link::Link;
+use super::log::log;
 use super::replicas::{Replica, Replicas};
 use super::saving::Saving;
 use super::spill::Spill;
@@ -63,6 +64,8 @@ pub struct Outside {
     pub loading_since_ms: Option<i64>,
     /// Where clients come in.
     pub sockets: super::listening::Sockets,
+    /// Our place in the kernel's choice of victims.
+    pub oom_score: super::process::OomScore,
     /// The stop that is under way, if any.
     pub shutdown: Option<super::shutdown::Pending>,
     /// DEBUG PAUSE-CRON: nothing happens by time.
@@ -89,6 +92,14 @@ pub struct Facts {
 }
 
 impl Outside {
+    /// Takes our place in the kernel's choice of victims, which depends on the role.
+    pub fn apply_oom_score(&mut self, engine: &Engine) {
+        let is_replica = self.link.is_following();
+        if let Err(error) = self.oom_score.apply(&engine.config, is_replica) {
+            log!(Warning, "Unable to write oom_score_adj: {error}");
+        }
+    }
+
     /// Another history begins: the log goes on at this position without what it held.
     pub fn restart_log(&mut self, position: u64) {
         self.log.restart(position);

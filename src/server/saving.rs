@@ -161,7 +161,9 @@ impl Server {
         let snapshot = self.engine.store.keyspace.snapshot();
         let (sender, waker) = (self.notes_sender.clone(), self.net.waker());
         log!(Notice, "Background saving started by thread rk-save");
+        let processors = self.engine.config.bgsave_cpulist.get().to_owned();
         let spawned = std::thread::Builder::new().name("rk-save".into()).spawn(move || {
+            super::process::bind_to_processors(&processors);
             let _registered = keyspace::memory::register_thread();
             let started = Instant::now();
             let error = save_snapshot(snapshot, &options, &path).err();

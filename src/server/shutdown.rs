@@ -130,6 +130,7 @@ impl Server {
     }
 
     fn leave(&mut self, code: ExitCode) {
+        super::process::tell_systemd(&self.engine.config, "STOPPING=1\n");
         let pidfile = self.engine.config.pidfile.get();
         if !pidfile.is_empty() {
             log!(Notice, "Removing the pid file.");

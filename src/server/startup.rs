@@ -5,9 +5,10 @@ use super::freer::Freer;
 use super::log::{self, log};
 use super::notes::Note;
 use super::outside::{Facts, Outside};
+use super::process::{self, Syslog};
 use super::{Listening, REDIS_VERSION, Server, clock, fill_random};
 use engine::config::Config;
-use engine::config::values::IoBackend;
+use engine::config::values::{IoBackend, Supervised};
 use engine::engine::Engine;
 use net::{Choice, ConnId, ListenerId, Net};
 use std::fs;
@@ -181,13 +182,21 @@ fn start(config: Config) -> Result<Server, String> {
         let absolute = fs::canonicalize(logfile).map_or_else(|_| logfile.to_owned(), |p| p.display().to_string());
         log::set_file(&absolute);
     }
+    match Syslog::open(&config) {
+        Some(Ok(syslog)) => log::set_syslog(syslog),
+        Some(Err(error)) => log!(Warning, "Can't reach syslog at /dev/log: {error}"),
+        None => {}
+    }
     std::env::set_current_dir(config.dir.get()).map_err(|e| {
         format!("Can't chdir to '{}': {e}. Choose a folder that exists with the option `dir`.", config.dir.get())
     })?;
     let mut config = config;
     // Relative paths are from this folder now, so the option must not be one itself.
     config.dir.0 = std::env::current_dir().map_err(|e| e.to_string())?.display().to_string();
-    if config.daemonize {
+    process::stop_for_upstart(&config);
+    // A supervisor watches the process that it has started.
+    let supervised = process::supervisor(&config) != Supervised::No;
+    if config.daemonize && !supervised {
         daemonize::Daemonize::new()
             .working_directory(std::env::current_dir().map_err(|e| e.to_string())?)
             .umask(0o022)
@@ -201,6 +210,8 @@ fn start(config: Config) -> Result<Server, String> {
     {
         log!(Warning, "Failed to write PID file {pidfile}: {error}");
     }
+    process::bind_to_processors(config.server_cpulist.get());
+    keyspace::memory::free_in_background(config.jemalloc_bg_thread);
     log!(Warning, "oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo");
     log!(
         Warning,
@@ -250,7 +261,7 @@ fn start(config: Config) -> Result<Server, String> {
     let mut engine = Engine::new(config, word(4), clock::monotonic_ns);
     engine.set_time(clock::unix_ms());
     let started_ms = engine.store.now_ms;
-    let freer = Freer::start().map_err(|e| format!("Can't start a thread: {e}"))?;
+    let freer = Freer::start(engine.config.bio_cpulist.get()).map_err(|e| format!("Can't start a thread: {e}"))?;
     let outside = Outside {
         log: repl::Log::default(),
         spill: super::spill::Spill::default(),
@@ -279,6 +290,7 @@ fn start(config: Config) -> Result<Server, String> {
         failover: super::failover::Failover::default(),
         ask_later: false,
         sockets: super::listening::Sockets::default(),
+        oom_score: process::OomScore::default(),
     };
     let (notes_sender, notes) = channel();
     let mut server = Server {
@@ -303,6 +315,8 @@ fn start(config: Config) -> Result<Server, String> {
     server.banner();
     server.open_sockets()?;
     server.watch_signals()?;
+    server.outside.apply_oom_score(&server.engine);
+    process::set_watchdog(server.engine.config.watchdog_period.get());
     log!(Warning, "Server initialized");
     if let Some((host, port)) = server.engine.config.replicaof.0.clone() {
         server.outside.link.primary = Some((host, port));
@@ -353,6 +367,7 @@ impl Server {
             let has_history = self.outside.link.has_history;
             self.follow_at_start(host, port, has_history);
         }
+        process::tell_systemd(&self.engine.config, "STATUS=Ready to accept connections\nREADY=1\n");
         for listener in &self.listeners {
             match listener.kind() {
                 Listening::Tcp => log!(Notice, "Ready to accept connections tcp"),
@@ -435,6 +450,8 @@ impl Server {
             "maxmemory" | "maxmemory-policy" => {
                 self.engine.make_room();
             }
+            "watchdog-period" => process::set_watchdog(self.engine.config.watchdog_period.get()),
+            "jemalloc-bg-thread" => keyspace::memory::free_in_background(self.engine.config.jemalloc_bg_thread),
             "requirepass" => {
                 log!(Notice, "The password of the default user has changed");
             }

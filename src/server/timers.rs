@@ -10,7 +10,7 @@ use engine::engine::Gates;
 const TICK_MS: i64 = 100;
 /// How soon they run again while more keys are due than one round may remove.
 const BUSY_TICK_MS: i64 = 4;
-/// How long one round of expiry may take, nanoseconds.
+/// How long one round of expiry may take, nanoseconds, times `active-expire-effort`.
 const EXPIRE_NS: u64 = 1_000_000;
 /// Keys removed between two looks at the clock.
 const EXPIRE_PORTION: usize = 32;
@@ -79,6 +79,7 @@ impl Server {
         {
             return true;
         }
+        let effort = self.engine.config.active_expire_effort.get() as u64;
         let started = super::clock::monotonic_ns();
         let mut all_done = true;
         for db in 0..self.engine.store.keyspace.databases() {
@@ -88,7 +89,7 @@ impl Server {
                 if removed < EXPIRE_PORTION {
                     break;
                 }
-                if super::clock::monotonic_ns() - started > EXPIRE_NS {
+                if super::clock::monotonic_ns() - started > EXPIRE_NS * effort {
                     self.engine.store.stats.expire_cap_reached += 1;
                     all_done = false;
                     break;

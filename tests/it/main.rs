@@ -10,6 +10,7 @@ mod clients;
 mod failover;
 mod links;
 mod maxmemory;
+mod process;
 mod protocol;
 mod receiving;
 mod replication_log;

@@ -14,8 +14,18 @@ use keyspace::{Entry, ValueRef};
 const POOL_MAX: usize = 16;
 /// Elements of a container whose memory is counted one by one.
 const COUNTED_ELEMENTS_MAX: usize = 4096;
-/// Keys that one check may evict before it lets clients go on; the next check continues.
-const ROUNDS_MAX: usize = 4096;
+/// Keys evicted between two looks at the clock.
+const ROUNDS: usize = 16;
+
+/// How long one check may evict before it lets clients go on, nanoseconds; the next check continues. As Redis has it,
+/// `maxmemory-eviction-tenacity` is linear up to its default, 10, then grows by 15 % a step, and 100 has no bound.
+fn time_limit_ns(tenacity: i64) -> u64 {
+    match tenacity {
+        0..=10 => 50_000 * tenacity as u64,
+        11..=99 => (500_000.0 * 1.15_f64.powi(tenacity as i32 - 10)) as u64,
+        _ => u64::MAX,
+    }
+}
 
 /// Candidates, the best last.
 #[derive(Debug, Default)]
@@ -79,8 +89,9 @@ impl Engine {
         let policy = self.config.maxmemory_policy;
         let started_ns = (self.monotonic_ns)();
         // Telling clients and replicas of evicted keys takes memory too; that must not make more keys go.
-        let (mut evicted, mut told) = (0, 0);
-        for _ in 0..ROUNDS_MAX {
+        let (mut evicted, mut told, mut timed_out) = (0, 0, false);
+        let limit_ns = time_limit_ns(self.config.maxmemory_eviction_tenacity.get());
+        for round in 1.. {
             if self.counted_memory().saturating_sub(told) <= limit || self.leaving.more {
                 break;
             }
@@ -90,12 +101,16 @@ impl Engine {
             let Some(took) = self.evict_one(policy) else { break };
             told += took;
             evicted += 1;
+            if round % ROUNDS == 0 && (self.monotonic_ns)().saturating_sub(started_ns) > limit_ns {
+                timed_out = true;
+                break;
+            }
         }
         if evicted > 0 {
             let took_ms = (self.monotonic_ns)().saturating_sub(started_ns) / 1_000_000;
             self.stats.latency_event("eviction-cycle", self.store.now_ms / 1000, took_ms);
         }
-        self.counted_memory().saturating_sub(told) <= limit || self.leaving.more
+        self.counted_memory().saturating_sub(told) <= limit || self.leaving.more || timed_out
     }
 
     /// Memory in use as `maxmemory` counts it.

@@ -126,6 +126,12 @@ pub fn purge() -> bool {
     call(c"thread.tcache.flush") && call(c"arena.4096.purge")
 }
 
+/// Whether the allocator gives memory back from a thread of its own, or while it is asked for other memory.
+pub fn free_in_background(on: bool) {
+    // Where the system forbids it the allocator goes on without.
+    let _ = tikv_jemalloc_ctl::background_thread::write(on);
+}
+
 /// The allocator's own report of all that it holds.
 pub fn report() -> String {
     let mut text = Vec::new();

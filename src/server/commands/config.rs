@@ -129,6 +129,10 @@ fn apply_outside(o: &mut Outside, name: &str, next: &mut config::Config) -> std:
             next.dir.0 = absolute.display().to_string();
         }
         // Both in one command are one change: the second finds what it wants.
+        "oom-score-adj" | "oom-score-adj-values" => {
+            let is_replica = o.link.is_following();
+            o.oom_score.apply(next, is_replica).map_err(|e| format!("Failed to set oom_score_adj: {e}"))?;
+        }
         "port" => o
             .sockets
             .change(next)

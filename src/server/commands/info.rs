@@ -78,7 +78,7 @@ fn server(o: &mut Outside, e: &mut Engine, text: &mut String) {
         "atomicvar_api": "rust-atomics",
         "gcc_version": "0.0.0",
         "process_id": std::process::id(),
-        "process_supervised": "no",
+        "process_supervised": engine::config::values::OptionValue::show(&crate::server::process::supervisor(&e.config)),
         "run_id": o.facts.run_id,
         "tcp_port": e.config.port.get(),
         "server_time_usec": clock::unix_us(),
