@@ -112,7 +112,8 @@ pub enum Event {
         reply: Reply,
     },
     /// A client sent `SENTINEL …`, `PUBLISH …` or `ROLE`. Every one is answered by exactly one [`Action::Answer`], in
-    /// order for each client, though perhaps later.
+    /// order for each client, though perhaps later. Meanwhile the driver holds back its own answers to that client (to a
+    /// PING, say), since the protocol knows answers by their order alone.
     Command {
         /// Who.
         client: ClientId,

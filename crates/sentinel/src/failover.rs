@@ -25,6 +25,9 @@ use alloc::vec::Vec;
 /// A manual fail-over needs no agreement; but it asks for it this long, so that its epoch is its own.
 const MANUAL_ELECTION_MS: u64 = 300;
 
+/// How far such an epoch may be from the last one.
+const EPOCH_LEAP: u64 = 1 << 16;
+
 /// What a fail-over waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FailoverStep {
@@ -58,6 +61,8 @@ pub(crate) struct Manual {
     pub coordinated: bool,
     /// Who waits for the answer to that.
     pub client: Option<ClientId>,
+    /// It goes on without a majority, in an epoch drawn by chance.
+    pub leapt: bool,
 }
 
 /// A fail-over that this sentinel leads or wants to lead.
@@ -182,17 +187,20 @@ impl Sentinel {
         match (election, manual) {
             (Election::Won, _) => {}
             (Election::Open, _) if !over => return since + limit + 1,
-            // Somebody else has this epoch: take the next one.
-            (_, Some(_)) if self.current_epoch > epoch => {
-                self.current_epoch += 1;
+            // The user has decided, without a majority. Nobody vouches for this epoch to be ours alone, so we take one by chance, far
+            // from those that elections count up to.
+            (_, Some(Manual { leapt: false, .. })) => {
+                self.current_epoch += 1 + self.rng.below(EPOCH_LEAP);
                 self.epoch_changed();
                 let epoch = self.current_epoch;
-                self.failover_mut(id).epoch = epoch;
+                let failover = self.failover_mut(id);
+                failover.epoch = epoch;
+                failover.manual = manual.map(|m| Manual { leapt: true, ..m });
                 self.emit_text(LogLevel::Warning, "+new-epoch", id, epoch.to_string());
                 return NEVER;
             }
-            // The user has decided; but an epoch that is not saved could be used again.
             (_, Some(_)) if self.epochs_are_saved() => {}
+            // An epoch that is not saved could be used again after a crash.
             (_, Some(_)) if self.now <= since + self.periods.election_timeout => {
                 return since + self.periods.election_timeout + 1;
             }

@@ -3,7 +3,7 @@
 //! | what | how often | tighter |
 //! |---|---|---|
 //! | PING | 1 s, or `down-after-milliseconds` if that is less | |
-//! | INFO | 10 s | 1 s: replicas of a primary that is down or failed over, replicas without link, old primaries; 100 ms: the replica being promoted, replicas being pointed at it; 20 ms: both sides of a hand-over; at once: after connecting, when the primary goes down |
+//! | INFO | 10 s | 1 s: a primary without replicas, replicas of a primary that is down or failed over, replicas without link, old primaries; 100 ms: the replica being promoted, replicas being pointed at it; 20 ms: both sides of a hand-over; at once: after connecting, when the primary goes down |
 //! | hello | 2 s | 1 s during a fail-over; at once: after connecting and with each new configuration |
 //! | asking others about a primary that is down | 1 s | at once when it goes down, then 200 ms for five seconds |
 //!
@@ -109,7 +109,7 @@ impl Sentinel {
         let promoted = owner.failover.as_ref().and_then(|f| f.promoted);
         let tight = match &self.at(id).kind {
             Kind::Primary(_) if self.is_paused(id) => INFO_PAUSED_MS,
-            Kind::Primary(p) if p.reports.role != Role::Primary => INFO_ATTENTIVE_MS,
+            Kind::Primary(p) if p.reports.role != Role::Primary || p.replicas.is_empty() => INFO_ATTENTIVE_MS,
             Kind::Primary(_) | Kind::Sentinel(_) => NEVER,
             Kind::Replica(r) => {
                 let promoting = promoted == Some(id);

@@ -103,8 +103,8 @@ pub struct PrimaryView {
     pub s_down: bool,
     /// Enough sentinels say so.
     pub o_down: bool,
-    /// A fail-over led by this sentinel is under way.
-    pub failover: bool,
+    /// The epoch of the fail-over that this sentinel leads or wants to lead now.
+    pub failover_epoch: Option<u64>,
     /// The epoch of this sentinel's last vote.
     pub vote_epoch: u64,
     /// For whom it was, if that is still known.
@@ -271,7 +271,7 @@ impl Sentinel {
             config_epoch: primary.config_epoch,
             s_down: instance.s_down,
             o_down: primary.o_down,
-            failover: primary.failover.is_some(),
+            failover_epoch: primary.failover.as_ref().map(|f| f.epoch),
             vote_epoch: primary.vote.epoch,
             vote_leader: primary.vote.leader.clone(),
             replicas: primary.replicas.iter().map(|r| (self.at(*r).name.clone(), self.at(*r).s_down)).collect(),

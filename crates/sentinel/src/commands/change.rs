@@ -82,7 +82,7 @@ impl Sentinel {
             return Err(Reply::Error(b"NOGOODSLAVE No suitable replica to promote".to_vec()));
         }
         self.log_wish(format!("Executing user requested FAILOVER of '{}'", self.at(id).name));
-        self.start_failover(id, Some(Manual { coordinated, client: coordinated.then_some(client) }));
+        self.start_failover(id, Some(Manual { coordinated, client: coordinated.then_some(client), leapt: false }));
         Ok(if coordinated { Outcome::HandOver(id) } else { Outcome::Reply(ok()) })
     }
 
