@@ -99,7 +99,8 @@ impl Sentinel {
             if vote_epoch == 0 && !down {
                 continue;
             }
-            let shown = if vote_epoch == 0 { self.shown_epoch(id) } else { vote_epoch };
+            // Without a request for a vote nobody looks at the epoch; but it must not tell what is not saved.
+            let shown = if vote_epoch == 0 { self.saving.saved_epoch } else { vote_epoch };
             self.send(
                 other,
                 false,
@@ -111,11 +112,6 @@ impl Sentinel {
             next = next.min(now + period);
         }
         next
-    }
-
-    /// An epoch for a question that asks for no vote; the one asked does not look at it, but it must not tell what is not saved.
-    fn shown_epoch(&self, id: InstanceId) -> u64 {
-        if self.epochs_are_saved() { self.current_epoch } else { self.at(id).primary().config_epoch }
     }
 
     /// Another sentinel answered.

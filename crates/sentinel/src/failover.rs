@@ -331,13 +331,11 @@ impl Sentinel {
     }
 
     fn detect_end(&mut self, id: InstanceId, replicas: &[InstanceId]) -> u64 {
-        // A new primary that is down already cannot be handed out.
-        if self.at(self.promoted(id)).s_down {
-            return NEVER;
-        }
         let limit = self.failover(id).step_since + self.at(id).primary().failover_timeout_ms;
         let left = replicas.iter().filter(|r| !self.at(**r).s_down && self.at(**r).replica().reconf != Reconf::Done);
-        let over = self.now > limit;
+        // When the new primary is down already, there is no time to lose: everybody has its configuration, and whether it is to be
+        // replaced is a matter of votes again, of ours too. (Redis waits here for as long as it is down.)
+        let over = self.now > limit || self.at(self.promoted(id)).s_down;
         if left.count() > 0 && !over {
             return limit + 1;
         }

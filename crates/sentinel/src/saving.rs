@@ -29,8 +29,10 @@ pub(crate) struct Saving {
     pub last_epoch_change: u64,
     /// Changes on the disk.
     pub saved: u64,
-    /// The save under way, and the changes in it.
-    under_way: Option<(SaveId, u64)>,
+    /// The current epoch as it is on the disk.
+    pub saved_epoch: u64,
+    /// The save under way, the changes in it, and the current epoch.
+    under_way: Option<(SaveId, u64, u64)>,
     next: u64,
     retry_at: Option<u64>,
 }
@@ -71,7 +73,7 @@ impl Sentinel {
         }
         let save = SaveId(saving.next);
         saving.next += 1;
-        saving.under_way = Some((save, saving.changes));
+        saving.under_way = Some((save, saving.changes, self.current_epoch));
         saving.retry_at = None;
         let text = self.configuration_text();
         self.push(Action::Save { save, text });
@@ -79,10 +81,10 @@ impl Sentinel {
 
     /// A save has ended.
     pub(crate) fn handle_saved(&mut self, save: SaveId, error: Option<String>) {
-        let Some((_, changes)) = self.saving.under_way.take_if(|(id, _)| *id == save) else { return };
+        let Some((_, changes, epoch)) = self.saving.under_way.take_if(|(id, _, _)| *id == save) else { return };
         match error {
             None => {
-                self.saving.saved = changes;
+                (self.saving.saved, self.saving.saved_epoch) = (changes, epoch);
                 self.log(LogLevel::Notice, "Sentinel new configuration saved on disk".into());
                 self.finish_saved_answers(changes, true);
                 for id in self.primary_ids() {

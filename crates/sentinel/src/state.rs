@@ -194,6 +194,7 @@ impl Sentinel {
             next_connection: 0,
         };
         sentinel.apply_configuration(statements)?;
+        sentinel.saving.saved_epoch = sentinel.current_epoch;
         if sentinel.my_id.is_empty() {
             sentinel.my_id =
                 (0..40).map(|_| char::from(b"0123456789abcdef"[sentinel.rng.below(16) as usize])).collect();

@@ -64,6 +64,12 @@ pub fn agreement(world: &World) -> Result<usize, String> {
             }
             continue;
         }
+        // Nobody can repair a replica of a replica that somebody made a primary before any sentinel heard of it.
+        let name = format!("{}:6379", crate::server::address(i));
+        let known = |n: usize| world.view(n).is_some_and(|v| v.replicas.iter().any(|(r, _)| *r == name));
+        if !(0..world.nodes.len()).any(known) {
+            continue;
+        }
         // Through a chain is fine, too.
         let mut at = i;
         for _ in 0..world.servers.len() {

@@ -292,7 +292,7 @@ impl World {
         }
     }
 
-    /// Ends all faults. Whoever is down starts again, except `but`.
+    /// Ends all faults. Whoever is down starts again, except `but`; who is stopped goes on when its time has come.
     pub fn heal(&mut self, but: Option<usize>) {
         self.tell(|| "everything is healed".into());
         self.net.heal();
@@ -300,7 +300,6 @@ impl World {
         for node in 0..self.nodes.len() {
             let n = &mut self.nodes[node];
             (n.slow_disk_ms, n.disk_fails, n.wall_stopped) = (None, false, None);
-            n.hung_until = n.hung_until.min(self.now);
             self.start_sentinel(node);
         }
         if let Some(server) = but {
@@ -308,7 +307,6 @@ impl World {
             self.crash_server(server, true);
         }
         for server in 0..self.servers.len() {
-            self.servers[server].hung_until = self.servers[server].hung_until.min(self.now);
             self.start_server(server, false);
             self.unpause(server);
         }
