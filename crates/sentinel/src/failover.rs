@@ -178,6 +178,11 @@ impl Sentinel {
     fn wait_start(&mut self, id: InstanceId) -> u64 {
         let failover = self.failover(id);
         let (epoch, manual, since) = (failover.epoch, failover.manual, failover.started_at);
+        if manual.is_none() && !self.at(id).s_down {
+            // It answers again, so there is nothing to be done. (Redis would go on.)
+            self.abort_failover(id, "-failover-abort-not-elected", "the primary is back");
+            return NEVER;
+        }
         let election = self.count_votes(id, epoch);
         let limit = match manual {
             Some(_) => MANUAL_ELECTION_MS,

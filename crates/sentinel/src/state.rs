@@ -144,6 +144,8 @@ pub struct Sentinel {
     pub(crate) refusal_logged_at: Option<u64>,
     timers: BTreeSet<(u64, InstanceId)>,
     touched: VecDeque<InstanceId>,
+    /// Primaries among them come last: what is decided for them depends on how the others are.
+    touched_primaries: VecDeque<InstanceId>,
     actions: VecDeque<Action>,
     next_instance: u32,
     pub(crate) next_link: u32,
@@ -188,6 +190,7 @@ impl Sentinel {
             refusal_logged_at: None,
             timers: BTreeSet::new(),
             touched: VecDeque::new(),
+            touched_primaries: VecDeque::new(),
             actions: VecDeque::new(),
             next_instance: 0,
             next_link: 0,
@@ -309,6 +312,9 @@ impl Sentinel {
         if self.now >= self.tilt_end() {
             self.tilt_since = None;
             self.emit(LogLevel::Warning, "-tilt", "#tilt mode exited".into());
+            for id in self.instances.keys().copied().collect::<Vec<_>>() {
+                self.touch(id);
+            }
         }
         while let Some(&(at, id)) = self.timers.first() {
             if at > self.now {
@@ -320,7 +326,7 @@ impl Sentinel {
             }
             self.touch(id);
         }
-        while let Some(id) = self.touched.pop_front() {
+        while let Some(id) = self.touched.pop_front().or_else(|| self.touched_primaries.pop_front()) {
             let Some(instance) = self.instances.get_mut(&id) else { continue };
             instance.touched = false;
             let wake_at = self.tend(id);
@@ -336,7 +342,8 @@ impl Sentinel {
             && !instance.touched
         {
             instance.touched = true;
-            self.touched.push_back(id);
+            let queue = if instance.is_primary() { &mut self.touched_primaries } else { &mut self.touched };
+            queue.push_back(id);
         }
     }
 
