@@ -65,7 +65,6 @@ impl Sentinel {
         let fast = down && self.now < down_since + ASK_FAST_FOR_MS || epoch != 0;
         let period = if fast { self.periods.ask.min(ASK_FAST_MS) } else { self.periods.ask };
         let others: Vec<InstanceId> = primary.sentinels.values().copied().collect();
-        let address = (self.announced(&instance.addr), instance.addr.port.to_string());
         let (stale, now) = (self.periods.ask * 5, self.now);
         let mut next = NEVER;
         for other in others {
@@ -101,6 +100,8 @@ impl Sentinel {
             }
             // Without a request for a vote nobody looks at the epoch; but it must not tell what is not saved.
             let shown = if vote_epoch == 0 { self.saving.saved_epoch } else { vote_epoch };
+            let addr = &self.at(id).addr;
+            let address = (self.announced(addr), addr.port.to_string());
             self.send(
                 other,
                 false,

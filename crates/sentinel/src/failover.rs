@@ -181,6 +181,7 @@ impl Sentinel {
         if manual.is_none() && !self.at(id).s_down {
             // It answers again, so there is nothing to be done. (Redis would go on.)
             self.abort_failover(id, "-failover-abort-not-elected", "the primary is back");
+            self.at_mut(id).primary_mut().attempt_not_before = self.now;
             return NEVER;
         }
         let election = self.count_votes(id, epoch);

@@ -137,7 +137,10 @@ impl Checker {
     pub fn shown_vote(&mut self, at: Time, sentinel: usize, epoch: u64) {
         let durable = self.durable.get(&sentinel).copied().unwrap_or_default();
         if !self.allow_unsynced && epoch > durable.leader_epoch {
-            self.fail(at, format!("sentinel {sentinel} shows its vote in epoch {epoch} before it is synced, {durable:?}"));
+            self.fail(
+                at,
+                format!("sentinel {sentinel} shows its vote in epoch {epoch} before it is synced, {durable:?}"),
+            );
         }
     }
 

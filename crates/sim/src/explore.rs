@@ -1,10 +1,10 @@
 //! Running plans: the two phases, doublecheck, shrinking, many seeds on several threads.
 
+use crate::Time;
 use crate::check::Violation;
 use crate::faults::{Fault, FaultKind};
 use crate::plan::Plan;
 use crate::world::World;
-use crate::Time;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -34,7 +34,11 @@ pub struct Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "seed {}: at {} ms: {}", self.plan.seed, self.violation.at, self.violation.what)?;
-        writeln!(f, "repeat it with SIM_SEED={} cargo test -p sim --test simulation one_seed -- --nocapture", self.plan.seed)?;
+        writeln!(
+            f,
+            "repeat it with SIM_SEED={} cargo test -p sim --test simulation one_seed -- --nocapture",
+            self.plan.seed
+        )?;
         write!(f, "the smallest plan that fails: {:#?}", self.plan)
     }
 }

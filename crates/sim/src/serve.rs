@@ -89,7 +89,9 @@ impl World {
                 self.plan_at(now, Happening::Unpause { server });
                 ok()
             }
-            ["FAILOVER", ..] if self.servers[server].old => error("ERR unknown command 'FAILOVER', with args beginning with: "),
+            ["FAILOVER", ..] if self.servers[server].old => {
+                error("ERR unknown command 'FAILOVER', with args beginning with: ")
+            }
             ["FAILOVER", "TO", host, _, "TIMEOUT", ms] => self.begin_failover(server, host, ms.parse().unwrap_or(0)),
             ["FAILOVER", "ABORT"] => {
                 self.servers[server].handing_over = None;
@@ -313,7 +315,11 @@ impl World {
     }
 }
 
-fn two(servers: &mut [crate::server::Server], a: usize, b: usize) -> (&mut crate::server::Server, &mut crate::server::Server) {
+fn two(
+    servers: &mut [crate::server::Server],
+    a: usize,
+    b: usize,
+) -> (&mut crate::server::Server, &mut crate::server::Server) {
     debug_assert_ne!(a, b);
     if a < b {
         let (left, right) = servers.split_at_mut(b);

@@ -3,13 +3,13 @@
 //! The heart is a queue of things that will happen, ordered by time and then by the order in which they were decided. Nothing else moves time, so
 //! a run depends on its plan alone.
 
+use crate::Time;
 use crate::check::{Checker, Choice};
 use crate::faults::FaultKind;
 use crate::net::{Conn, ConnId, Network, NodeId, Payload};
 use crate::node::{Node, sentinel_address};
 use crate::plan::{Plan, Sabotage};
 use crate::server::{Server, address, server_at};
-use crate::Time;
 use base::rng::Rng;
 use sentinel::{Action, ClientId, Event, PrimaryView, Reply, SaveId, ScriptEnd};
 use std::cmp::Reverse;
@@ -144,12 +144,7 @@ impl World {
             }
         }
         let nodes = (0..plan.sentinels).map(|_| Node::new(&plan, &mut rng)).collect();
-        let net = Network::new(
-            plan.sentinels + plan.servers,
-            plan.delay_ms,
-            plan.lost_per_mille,
-            plan.retransmit_ms,
-        );
+        let net = Network::new(plan.sentinels + plan.servers, plan.delay_ms, plan.lost_per_mille, plan.retransmit_ms);
         let mut checker = Checker::default();
         checker.allow_unsynced = plan.sabotage == Some(Sabotage::LyingDisk);
         let mut world = Self {
@@ -305,7 +300,8 @@ impl World {
     fn arrive(&mut self, conn: ConnId, back: bool, payload: Payload) {
         let c = &self.conns[conn];
         let (node, sentinels) = (if back { c.from } else { c.to }, self.nodes.len());
-        let hung_until = if node < sentinels { self.nodes[node].hung_until } else { self.servers[node - sentinels].hung_until };
+        let hung_until =
+            if node < sentinels { self.nodes[node].hung_until } else { self.servers[node - sentinels].hung_until };
         // The system of a stopped process still opens connections.
         if self.now < hung_until && !matches!(payload, Payload::Syn) {
             self.plan_at(hung_until, Happening::Arrive { conn, back, payload });
@@ -503,14 +499,15 @@ impl World {
         let millis = n.millis(now);
         let Some(sentinel) = &mut n.sentinel else { return };
         sentinel.handle(millis, event);
-        let mut acted = false;
+        let mut changed = false;
         while let Some(action) = self.nodes[node].sentinel.as_mut().and_then(sentinel::Sentinel::poll_action) {
-            acted = true;
+            // A configuration does not change without being saved or told.
+            changed |= matches!(action, Action::Save { .. } | Action::Emit { .. });
             self.act(node, action);
         }
         let n = &mut self.nodes[node];
         let Some(sentinel) = &n.sentinel else { return };
-        if acted && let Some(view) = sentinel.views().first() {
+        if changed && let Some(view) = sentinel.views().first() {
             self.checker.configuration(now, view.config_epoch, &format!("{}:{}", view.host, view.port));
         }
         let n = &mut self.nodes[node];
@@ -678,7 +675,12 @@ impl World {
             let to = self.nodes.len() + server;
             let open = |listening: bool| {
                 self.conns.iter().any(|c| {
-                    c.from == node && c.to == to && c.alive && c.ready && c.listening == listening && c.subscribed == listening
+                    c.from == node
+                        && c.to == to
+                        && c.alive
+                        && c.ready
+                        && c.listening == listening
+                        && c.subscribed == listening
                 })
             };
             let answered = self.pongs.get(&(node, *server)).is_some_and(|at| self.now - at < 1500);
@@ -728,5 +730,4 @@ impl World {
         let has: std::collections::BTreeSet<u32> = self.servers[server].log.iter().copied().collect();
         self.acknowledged.iter().filter(|(number, _)| !has.contains(number)).count()
     }
-
 }
