@@ -38,8 +38,8 @@ const CHANCE_MS: u64 = 20;
 const ASK_FAST_MS: u64 = 200;
 /// For this long.
 const ASK_FAST_FOR_MS: u64 = 5000;
-/// The first wait after a lost election; it doubles.
-const RETRY_MS: u64 = 500;
+/// The longest wait after the first lost election; it doubles.
+const RETRY_MS: u64 = 1000;
 
 /// What the votes say.
 #[derive(Debug, PartialEq, Eq)]
@@ -238,15 +238,17 @@ impl Sentinel {
 
     /// Our candidacy found no majority: when may we stand again?
     pub(crate) fn note_lost_election(&mut self, id: InstanceId, epoch: u64) {
-        let chance = self.rng.below(RETRY_MS);
+        let lost = self.at(id).primary().elections_lost.min(16);
+        let longest = (RETRY_MS << lost).min(self.at(id).primary().failover_timeout_ms * 2);
+        // Half of it by chance, at any length: whoever lost with us must not stand again with us.
+        let wait = longest / 2 + self.rng.below(longest / 2 + 1);
         let (now, my_id) = (self.now, self.my_id.clone());
         let primary = self.at_mut(id).primary_mut();
         primary.candidacy_at = None;
         let voted_for_us = primary.vote.epoch == epoch && primary.vote.leader.as_deref() == Some(&my_id);
         if voted_for_us {
-            let wait = (RETRY_MS << primary.elections_lost.min(16)) + chance;
             primary.elections_lost += 1;
-            primary.attempt_not_before = now + wait.min(primary.failover_timeout_ms * 2);
+            primary.attempt_not_before = now + wait;
         } else {
             primary.elections_lost = 0;
         }

@@ -70,6 +70,8 @@ pub struct Checker {
     pub violations: Vec<Violation>,
     /// Not to be judged in tests of other properties.
     pub allow_unsynced: bool,
+    /// The same.
+    pub allow_two_leaders: bool,
 }
 
 impl Checker {
@@ -89,7 +91,7 @@ impl Checker {
     /// A sentinel says that it was elected.
     pub fn elected(&mut self, at: Time, leader: &str, epoch: u64) {
         let first = self.leaders.entry(epoch).or_insert_with(|| leader.into());
-        if first != leader {
+        if first != leader && !self.allow_two_leaders {
             let what = format!("two leaders in epoch {epoch}: {first} and {leader}");
             self.fail(at, what);
         }

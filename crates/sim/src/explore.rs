@@ -61,6 +61,9 @@ pub fn agreement(world: &World) -> Result<usize, String> {
         }
     }
     let (primary, _) = primary.ok_or("no sentinel runs")?;
+    if !world.servers[primary].runs(world.now) {
+        return Err(format!("the primary {primary} is dead"));
+    }
     for (i, server) in world.servers.iter().enumerate().filter(|(_, s)| s.alive) {
         if i == primary {
             if server.follows.is_some() {

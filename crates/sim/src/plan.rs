@@ -11,6 +11,8 @@ pub enum Sabotage {
     LyingDisk,
     /// Whoever asks for a vote is told that it got it.
     YesMen,
+    /// The same, and leaders are not judged, so that what comes of two leaders is seen.
+    YesMenUnseen,
     /// Sentinels are told that replicas with priority 0 have another.
     FalsePriority,
     /// Servers ignore `SLAVEOF`.

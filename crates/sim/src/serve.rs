@@ -248,7 +248,7 @@ impl World {
                 self.net.partition(mask, one_way, ends);
                 end_later = true;
                 if ends {
-                    self.flush_stalled();
+                    self.flush();
                 }
             }
             FaultKind::SlowDisk { sentinel, save_ms } => {
@@ -298,7 +298,7 @@ impl World {
     pub fn heal(&mut self, but: Option<usize>) {
         self.tell(|| "everything is healed".into());
         self.net.heal();
-        self.flush_stalled();
+        self.flush();
         for node in 0..self.nodes.len() {
             let n = &mut self.nodes[node];
             (n.slow_disk_ms, n.disk_fails, n.wall_stopped) = (None, false, None);

@@ -19,6 +19,9 @@ use std::net::IpAddr;
 /// Clients that are tests, not connections.
 const TEST_CLIENT: u64 = 1 << 40;
 
+/// How long after its word a lying disk saves.
+const LYING_MS: u64 = 400;
+
 /// What will happen.
 #[derive(Debug)]
 pub(crate) enum Happening {
@@ -28,6 +31,8 @@ pub(crate) enum Happening {
     Tick { node: NodeId, run: u32 },
     /// A sentinel's save ends.
     SaveEnds { node: NodeId, run: u32, save: SaveId },
+    /// What a lying disk has said to be saved long ago is.
+    Flushed { node: NodeId, run: u32 },
     /// A sentinel's script has run.
     ScriptEnds { node: NodeId, run: u32, script: sentinel::ScriptId },
     /// A replica looks at its primary.
@@ -146,6 +151,7 @@ impl World {
         let nodes = (0..plan.sentinels).map(|_| Node::new(&plan, &mut rng)).collect();
         let net = Network::new(plan.sentinels + plan.servers, plan.delay_ms, plan.lost_per_mille, plan.retransmit_ms);
         let mut checker = Checker::default();
+        checker.allow_two_leaders = plan.sabotage == Some(Sabotage::YesMenUnseen);
         checker.allow_unsynced = plan.sabotage == Some(Sabotage::LyingDisk);
         let mut world = Self {
             now: 0,
@@ -240,6 +246,13 @@ impl World {
             Happening::Arrive { conn, back, payload } => self.arrive(conn, back, payload),
             Happening::Tick { node, run } => self.tick(node, run),
             Happening::SaveEnds { node, run, save } => self.save_ends(node, run, save),
+            Happening::Flushed { node, run } => {
+                if self.nodes[node].run == run
+                    && let Some(text) = self.nodes[node].unsynced.take()
+                {
+                    self.nodes[node].durable = text;
+                }
+            }
             Happening::ScriptEnds { node, run, script } => {
                 if self.nodes[node].run == run {
                     self.give(node, Event::ScriptEnded { script, end: ScriptEnd::Exited(0) });
@@ -275,7 +288,7 @@ impl World {
     }
 
     /// After a partition has healed: what waited comes through, or the connection is dead.
-    pub(crate) fn flush_stalled(&mut self) {
+    pub fn flush(&mut self) {
         for conn in 0..self.conns.len() {
             for back in [false, true] {
                 let c = &self.conns[conn];
@@ -359,7 +372,7 @@ impl World {
                 let text = String::from_utf8_lossy(&text).replace("slave_priority:0\r\n", "slave_priority:1\r\n");
                 Reply::Bulk(text.into_bytes())
             }
-            (Some(Sabotage::YesMen), Reply::Array(mut items)) if items.len() == 3 => {
+            (Some(Sabotage::YesMen | Sabotage::YesMenUnseen), Reply::Array(mut items)) if items.len() == 3 => {
                 if let (Reply::Int(_), Reply::Bulk(leader)) = (&items[0], &items[1])
                     && leader != b"*"
                 {
@@ -616,9 +629,13 @@ impl World {
         let ms = self.nodes[node].slow_disk_ms.unwrap_or(least + self.rng.below(most - least + 1));
         let run = self.nodes[node].run;
         self.nodes[node].unsynced = Some(text);
-        // A disk that lies says at once that it is done.
-        let said = if self.plan.sabotage == Some(Sabotage::LyingDisk) { 1 } else { ms };
-        self.plan_at(self.now + said, Happening::SaveEnds { node, run, save });
+        if self.plan.sabotage == Some(Sabotage::LyingDisk) {
+            // It says at once that it is done.
+            self.plan_at(self.now + 1, Happening::SaveEnds { node, run, save });
+            self.plan_at(self.now + LYING_MS, Happening::Flushed { node, run });
+        } else {
+            self.plan_at(self.now + ms, Happening::SaveEnds { node, run, save });
+        }
     }
 
     fn save_ends(&mut self, node: NodeId, run: u32, save: SaveId) {
@@ -647,7 +664,11 @@ impl World {
         match name {
             "+sdown" if text.starts_with("master ") => self.down_since[node] = Some(self.now),
             "-sdown" if text.starts_with("master ") => self.down_since[node] = None,
-            "+switch-master" => self.down_since[node] = None,
+            "+switch-master" => {
+                // It looks at all of them anew.
+                self.down_since[node] = None;
+                self.checker.forget(node);
+            }
             "+elected-leader" => {
                 // Several steps may have been taken since; the epoch of the fail-over stays.
                 if let Some(epoch) = self.view(node).and_then(|v| v.failover_epoch) {
