@@ -2,7 +2,8 @@
 //!
 //! Not fit are replicas that are down or not connected, have not answered PING for five PING periods, have priority 0, whose last
 //! INFO is too old (five PING periods if the primary is down, three INFO periods otherwise), or that have been without the primary for
-//! longer than it is down plus ten times `down-after-milliseconds`.
+//! longer than it has not answered us plus ten times `down-after-milliseconds`. (Redis counts from when it found the primary down, which
+//! may be much later than when it died: after TILT, say. Then no replica is ever fit again.)
 //!
 //! Of the others, the first by: lower priority, greater offset (more of the primary's history), smaller run id.
 
@@ -31,7 +32,7 @@ impl Sentinel {
 
     fn is_fit(&self, id: InstanceId, replica: InstanceId) -> bool {
         let (primary, instance, link) = (self.at(id), self.at(replica), self.link(replica));
-        let down_for = if primary.s_down { self.now - primary.s_down_since.unwrap_or(self.now) } else { 0 };
+        let down_for = if primary.s_down { self.now - self.link(id).last_available } else { 0 };
         let patience = if primary.s_down { self.periods.ping * PINGS } else { self.periods.info * INFOS };
         let heard = instance.replica().reports.at.is_some_and(|at| self.now <= at + patience);
         !instance.s_down

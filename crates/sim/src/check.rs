@@ -50,7 +50,7 @@ pub struct Choice<'a> {
     pub chosen: usize,
     /// `down-after-milliseconds`.
     pub down_after_ms: u64,
-    /// How long it knows that the primary is down; `None`: it is not.
+    /// How long the primary, which it holds for down, has not answered it; `None`: it is up.
     pub down_for_ms: Option<u64>,
     /// How old an `INFO` may be.
     pub info_age_ms: u64,

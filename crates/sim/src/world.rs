@@ -102,8 +102,10 @@ pub struct World {
     /// The servers.
     pub servers: Vec<Server>,
     pub(crate) conns: Vec<Conn>,
-    /// Since when each sentinel holds the primary for down.
-    down_since: Vec<Option<Time>>,
+    /// Whether each sentinel holds the primary for down.
+    down: Vec<bool>,
+    /// Since when it watches this primary.
+    watches_since: Vec<Time>,
     /// When each server last answered PONG to each sentinel.
     pongs: BTreeMap<(usize, usize), Time>,
     /// Who judges.
@@ -162,7 +164,8 @@ impl World {
             nodes,
             servers,
             conns: Vec::new(),
-            down_since: vec![None; plan.sentinels],
+            down: vec![false; plan.sentinels],
+            watches_since: vec![0; plan.sentinels],
             pongs: BTreeMap::new(),
             checker,
             emitted: Vec::new(),
@@ -441,6 +444,7 @@ impl World {
         let seed = self.rng.next_u64();
         let now = self.now;
         self.nodes[node].start(now, seed);
+        self.watches_since[node] = now;
         self.tell(|| format!("sentinel {node} starts"));
         self.checker.synced(node, &self.nodes[node].durable.clone());
         let (info, tilt) = (self.plan.info_ms.to_string(), self.plan.tilt_ms.to_string());
@@ -460,7 +464,7 @@ impl World {
         if let (Some(text), true) = (n.unsynced.take(), torn) {
             n.durable = text;
         }
-        self.down_since[node] = None;
+        self.down[node] = false;
         self.checker.forget(node);
         self.pongs.retain(|(s, _), _| *s != node);
         for conn in 0..self.conns.len() {
@@ -662,11 +666,11 @@ impl World {
         self.tell(|| format!("sentinel {node}: {name} {text}"));
         let me = self.nodes[node].sentinel.as_ref().expect("it speaks").id().to_owned();
         match name {
-            "+sdown" if text.starts_with("master ") => self.down_since[node] = Some(self.now),
-            "-sdown" if text.starts_with("master ") => self.down_since[node] = None,
+            "+sdown" if text.starts_with("master ") => self.down[node] = true,
+            "-sdown" if text.starts_with("master ") => self.down[node] = false,
             "+switch-master" => {
                 // It looks at all of them anew.
-                self.down_since[node] = None;
+                (self.down[node], self.watches_since[node]) = (false, self.now);
                 self.checker.forget(node);
             }
             "+elected-leader" => {
@@ -689,7 +693,9 @@ impl World {
 
     fn observe_choice(&mut self, node: NodeId, chosen: usize) {
         let view = self.view(node).expect("it chose");
-        let down_for_ms = self.down_since[node].map(|at| self.now - at);
+        let primary = server_at(&view.host).unwrap_or(0);
+        let answered = self.pongs.get(&(node, primary)).copied().unwrap_or(0).max(self.watches_since[node]);
+        let down_for_ms = self.down[node].then(|| self.now - answered);
         let up = |server: &usize| {
             let name = format!("{}:6379", address(*server));
             let known_up = view.replicas.iter().any(|(n, down)| *n == name && !down);
