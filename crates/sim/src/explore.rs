@@ -157,7 +157,7 @@ fn another_is_good(world: &World, victim: usize) -> bool {
 pub fn run_seed(seed: u64) -> Result<Outcome, Box<Failure>> {
     let plan = Plan::from_seed(seed);
     let result = run(&plan, false);
-    if seed % DOUBLECHECK_EVERY == 0 {
+    if seed.is_multiple_of(DOUBLECHECK_EVERY) {
         let again = run(&plan, false);
         let trace = |r: &Result<Outcome, Violation>| r.as_ref().map(|o| (o.trace, o.steps)).map_err(Clone::clone);
         if trace(&result) != trace(&again) {

@@ -31,8 +31,11 @@ enum Change {
     Rename(String, String),
 }
 
+/// Finds a period among all.
+type Period = fn(&mut Periods) -> &mut u64;
+
 /// Names of `DEBUG` in its order, and the period of each.
-const PERIODS: [(&str, fn(&mut Periods) -> &mut u64); 13] = [
+const PERIODS: [(&str, Period); 13] = [
     ("INFO-PERIOD", |p| &mut p.info),
     ("PING-PERIOD", |p| &mut p.ping),
     ("ASK-PERIOD", |p| &mut p.ask),
