@@ -108,7 +108,7 @@ impl Plan {
 
     /// The world of a seed.
     pub fn from_seed(seed: u64) -> Self {
-        let mut rng = Rng::new(seed ^ 0x5EED_F00D);
+        let mut rng = Rng::new(seed ^ 0x005E_ED0F_9E17);
         let mut between = |least: u64, most: u64| least + rng.below(most - least + 1);
         let sentinels = between(3, 5) as usize;
         let servers = 1 + between(1, 4) as usize;

@@ -236,14 +236,16 @@ impl World {
             }
             FaultKind::HangServer { server } => {
                 let server = server.unwrap_or_else(|| self.believed_primary());
-                self.servers[server].hung_until = over;
+                self.servers[server].hung_until = self.servers[server].hung_until.max(over);
                 self.plan_at(over, Happening::Unpause { server });
             }
             FaultKind::CrashSentinel { sentinel, reset } => {
                 self.crash_sentinel(sentinel, reset);
                 self.plan_at(over, Happening::StartSentinel { node: sentinel });
             }
-            FaultKind::HangSentinel { sentinel } => self.nodes[sentinel].hung_until = over,
+            FaultKind::HangSentinel { sentinel } => {
+                self.nodes[sentinel].hung_until = self.nodes[sentinel].hung_until.max(over);
+            }
             FaultKind::Partition { mask, one_way } => {
                 self.net.partition(mask, one_way, ends);
                 end_later = true;

@@ -86,11 +86,7 @@ fn replies_and_errors_are_those_of_redis() {
         ("PUBLISH __sentinel__:hello bar", "1"),
         ("SENTINEL FLUSHCONFIG", "OK"),
     ] {
-        assert_eq!(
-            Bench::words(&bench.ask(command)).join("|").replace("NullArray", "NullArray"),
-            expected,
-            "{command}"
-        );
+        assert_eq!(Bench::words(&bench.ask(command)).join("|"), expected, "{command}");
     }
     for (command, expected) in [
         ("SENTINEL GET-MASTER-ADDR-BY-NAME mymaster", "10.0.0.1|6379"),
