@@ -312,6 +312,8 @@ impl Sentinel {
             // A subscription is what shows that the other side really accepts us, so the Pub/Sub link keeps its limit until then.
             channel.limit_ms = CONNECT_LIMIT_MS;
             link.local = Some(local);
+            // That a connection was accepted is no answer: it has been silent since it last answered.
+            link.ping_pending_since.get_or_insert(link.last_available);
         }
         let Some(&user) = users.first() else { return };
         self.send_auth(user, pubsub);
@@ -321,11 +323,14 @@ impl Sentinel {
         if pubsub {
             self.send(user, true, Asked::Subscribe, &["SUBSCRIBE", HELLO_CHANNEL]);
         } else {
-            self.send_ping(user);
             for user in users {
                 self.at_mut(user).hello_at = now;
                 self.want_info(user);
+                self.touch(user);
             }
+            // INFO goes first: that a server was restarted is told before that it is up again.
+            self.ask_info(user);
+            self.send_ping(user);
         }
     }
 

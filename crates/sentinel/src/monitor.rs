@@ -81,7 +81,7 @@ impl Sentinel {
     }
 
     /// Sends INFO if it is due.
-    fn ask_info(&mut self, id: InstanceId) -> u64 {
+    pub(crate) fn ask_info(&mut self, id: InstanceId) -> u64 {
         let Some(reports) = self.at(id).reports() else { return NEVER };
         if let Some(at) = reports.asked_at
             && self.now < at + INFO_PATIENCE_MS

@@ -27,7 +27,7 @@ fn a_link_introduces_itself_and_asks() {
     let on =
         |i: usize| bench.sent().into_iter().filter(|(l, _)| *l == connects[i].0).map(|(_, c)| c).collect::<Vec<_>>();
     let hello = format!("PUBLISH __sentinel__:hello 10.0.0.9,26379,{},0,mymaster,10.0.0.1,6379,0", bench.sentinel.id());
-    assert_eq!(on(0), ["AUTH me pw", &format!("CLIENT SETNAME sentinel-{id}-cmd"), "PING", "TELL", &hello]);
+    assert_eq!(on(0), ["AUTH me pw", &format!("CLIENT SETNAME sentinel-{id}-cmd"), "TELL", "PING", &hello]);
     assert_eq!(on(1), ["AUTH me pw", &format!("CLIENT SETNAME sentinel-{id}-pubsub"), "SUBSCRIBE __sentinel__:hello"]);
 }
 
@@ -173,4 +173,33 @@ fn a_primary_that_says_it_is_a_replica_is_down_in_the_end() {
     bench.run_for(1500);
     assert!(bench.sentinel.views()[0].s_down, "{:?}", bench.events());
     assert!(bench.events().contains(&"-role-change master mymaster 10.0.0.1 6379 new reported role is slave".into()));
+}
+
+#[test]
+fn a_hundred_primaries_cost_what_their_periods_say() {
+    let mut text = String::new();
+    for i in 1..=100 {
+        text += &format!("sentinel monitor p{i} 10.1.{i}.1 6379 2\n");
+        for replica in 2..=3 {
+            text += &format!("sentinel known-replica p{i} 10.1.{i}.{replica} 6379\n");
+        }
+        for (n, id) in ["a", "b"].iter().enumerate() {
+            text += &format!("sentinel known-sentinel p{i} 10.0.1.{n} 26379 {}\n", id.repeat(40));
+        }
+    }
+    let mut bench = healthy(&text);
+    assert_eq!(bench.connects().len(), 100 * 3 * 2 + 2, "two links for each server, one for each sentinel");
+    bench.run_for(10_000);
+    bench.actions.clear();
+    let begin = std::time::Instant::now();
+    bench.run_for(20_000);
+    let took = begin.elapsed();
+    let sent = bench.sent();
+    let per_second = |name: &str| sent.iter().filter(|(_, c)| c.starts_with(name)).count() as f64 / 20.0;
+    // All answer at once here, so a period is a period; each replica says that it is a primary, so it is asked each second.
+    for (name, expected) in [("PING", 302.0), ("PUBLISH", 250.0)] {
+        let found = per_second(name);
+        assert!((found / expected - 1.0).abs() < 0.05, "{name}: {found} a second, {expected} expected");
+    }
+    eprintln!("{} commands in 20 s of simulated time took {took:?}", sent.len());
 }
