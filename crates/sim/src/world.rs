@@ -104,6 +104,9 @@ pub struct World {
     pub(crate) conns: Vec<Conn>,
     /// Whether each sentinel holds the primary for down.
     down: Vec<bool>,
+    /// The newest epoch that each has told of, and that in which it last stood.
+    newest_epoch: Vec<u64>,
+    candidate_in: Vec<u64>,
     /// Since when it watches this primary.
     watches_since: Vec<Time>,
     /// When each server last answered PONG to each sentinel.
@@ -165,6 +168,8 @@ impl World {
             servers,
             conns: Vec::new(),
             down: vec![false; plan.sentinels],
+            newest_epoch: vec![0; plan.sentinels],
+            candidate_in: vec![0; plan.sentinels],
             watches_since: vec![0; plan.sentinels],
             pongs: BTreeMap::new(),
             checker,
@@ -674,10 +679,16 @@ impl World {
                 self.checker.forget(node);
             }
             "+elected-leader" => {
-                // Several steps may have been taken since; the epoch of the fail-over stays.
-                if let Some(epoch) = self.view(node).and_then(|v| v.failover_epoch) {
-                    self.checker.elected(self.now, &me, epoch);
-                    self.checker.vote(self.now, &me, epoch, &me);
+                let epoch = self.candidate_in[node];
+                self.checker.elected(self.now, &me, epoch);
+                self.checker.vote(self.now, &me, epoch, &me);
+            }
+            // The view may be several steps further already, so the epoch of a candidacy is taken from what is told.
+            "+new-epoch" => self.newest_epoch[node] = text.parse().unwrap_or(0),
+            "+try-failover" => self.candidate_in[node] = self.newest_epoch[node],
+            "+vote-for-leader" => {
+                if let Some(epoch) = text.strip_prefix(&me).and_then(|e| e.trim().parse().ok()) {
+                    self.candidate_in[node] = epoch;
                 }
             }
             "+selected-slave" => {
