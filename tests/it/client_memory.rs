@@ -57,7 +57,8 @@ fn whatever_a_client_piles_up_counts() {
     let server = ours(&["--maxmemory-clients", "1mb"]);
     server.ok(&["SET", "k", &"v".repeat(100_000)]);
     let long = "x".repeat(200_000);
-    let piles: [(&str, Box<dyn Fn(&mut Client) -> bool>); 4] = [
+    type Pile = Box<dyn Fn(&mut Client) -> bool>;
+    let piles: [(&str, Pile); 4] = [
         // Replies that are not read.
         ("replies", Box::new(|c| (0..200).all(|_| c.raw(b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n").is_ok()))),
         // Commands of a transaction.

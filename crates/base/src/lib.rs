@@ -8,6 +8,6 @@ pub mod glob;
 pub mod intset;
 pub mod listpack;
 pub mod num;
-
 pub mod rng;
 pub mod text;
+pub mod words;

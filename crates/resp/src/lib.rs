@@ -12,11 +12,10 @@ extern crate alloc;
 
 mod client;
 pub mod fuzz;
-mod inline;
 mod reply;
 mod request;
 
+pub use base::words::{UnbalancedQuotes, split_args};
 pub use client::{ParseError, Value, encode_command, parse_value};
-pub use inline::{UnbalancedQuotes, split_args};
 pub use reply::{Out, Protocol};
 pub use request::{Args, Limits, ProtocolError, RequestParser, Span, Status};

@@ -1,0 +1,4 @@
+//! Feeds any bytes to Sentinel as a configuration file: `cargo +nightly fuzz run sentinel_config`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| sentinel::fuzz::fuzz_config(data));
