@@ -702,6 +702,13 @@ impl Server {
     /// Closes a connection and forgets its client.
     pub fn close(&mut self, id: ConnId) {
         let Some(conn) = self.conns.remove(id) else { return };
+        if self.sleep_first.is_some()
+            && let Some(fd) = self.net.fd(id)
+        {
+            // The backend closes the socket when it is polled next; the other side is to see it before we sleep. One
+            // that is gone already needs nothing.
+            let _ = rustix::net::shutdown(fd, rustix::net::Shutdown::Both);
+        }
         self.net.close(id);
         if let Some(key) = conn.client {
             self.outside.forget_replica(key);

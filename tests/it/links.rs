@@ -14,19 +14,19 @@ fn a_link_that_is_killed_again_and_again_loses_no_command() {
     a.ok(&["CONFIG", "SET", "repl-backlog-size", "64mb"]);
     b.follow(&a);
     c.follow(&b);
-    // Many commands a batch, so that a link is killed in the middle of one.
     let requests: Vec<Vec<Vec<u8>>> = (0..500).map(|_| vec![b"INCR".to_vec(), b"n".to_vec()]).collect();
-    let mut client = a.client();
+    let (mut client, mut sleeper, mut killer) = (a.client(), b.client(), b.client());
     let mut count = 0;
-    let mut kills = 0;
-    while kills < 20 {
+    for _ in 0..20 {
+        // While the replica sleeps, the order to kill its link and then commands of the link come in: it finds both in
+        // one round, and commands that are no longer run.
+        sleeper.send(&["DEBUG", "SLEEP", "0.05"]);
+        std::thread::sleep(Duration::from_millis(10));
+        killer.send(&["CLIENT", "KILL", "TYPE", "master"]);
         client.pipeline(&requests);
         count += requests.len();
-        if let Value::Int(1) = b.call(&["CLIENT", "KILL", "TYPE", "master"]) {
-            kills += 1;
-        }
-        client.pipeline(&requests);
-        count += requests.len();
+        assert_eq!(killer.reply(), Value::Int(1));
+        sleeper.reply();
         b.wait_for_link();
     }
     b.wait_for_offset_of(&a);
