@@ -231,7 +231,7 @@ mod tests {
             ("client-output-buffer-limit replica 1024 1000 2", "client-output-buffer-limit replica 1kb 1000 2"),
         ] {
             let config = load(given).unwrap();
-            let text = rewrite(given, &config);
+            let text = rewrite(given, &config, false);
             assert!(text.lines().any(|line| line == written), "{given}: {text}");
         }
     }
