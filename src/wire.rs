@@ -112,6 +112,12 @@ impl Connection {
         }
     }
 
+    /// Gives back bytes that were read too far; they are the next to be read.
+    pub fn put_back(&mut self, bytes: &[u8]) {
+        self.input.splice(..self.at, bytes.iter().copied());
+        self.at = 0;
+    }
+
     /// Reads bytes into the buffer; an error at the end of the stream.
     fn fill(&mut self) -> io::Result<()> {
         if self.at > 0 {

@@ -254,3 +254,79 @@ fn benchmark_sends_exactly_what_was_asked_for() {
         "{wrong:?}"
     );
 }
+
+/// Answers the commands of one connection after another with the given replies; what was asked.
+fn answering(replies: Vec<Vec<u8>>) -> (u16, std::thread::JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let thread = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let (mut asked, mut input) = (Vec::new(), Vec::new());
+        for reply in replies {
+            let value = loop {
+                if let Some((value, len)) = resp::parse_value(&input).unwrap() {
+                    input.drain(..len);
+                    break value;
+                }
+                let mut more = [0; 512];
+                let n = stream.read(&mut more).unwrap();
+                assert!(n > 0, "the client left");
+                input.extend_from_slice(&more[..n]);
+            };
+            let resp::Value::Array(words) = value else { panic!("a command is an array") };
+            let words: Vec<_> = words.iter().map(|w| String::from_utf8_lossy(w.as_bytes().unwrap())).collect();
+            asked.push(words.join(" "));
+            stream.write_all(&reply).unwrap();
+        }
+        asked
+    });
+    (port, thread)
+}
+
+#[test]
+fn the_client_follows_redirections_where_it_is_told_to() {
+    for (word, expected) in [("ASK", vec!["ASKING", "SET foo bar"]), ("MOVED", vec!["SET foo bar"])] {
+        let (there, second) = answering(vec![b"+OK\r\n".to_vec(); expected.len()]);
+        let redirection = format!("-{word} 12182 127.0.0.1:{there}\r\n").into_bytes();
+        let (here, first) = answering(vec![redirection.clone()]);
+        let cli = |port: u16, args: &[&str]| {
+            let output = Command::new(PROGRAM).args(["cli", "-p", &port.to_string()]).args(args).output().unwrap();
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        assert_eq!(
+            cli(here, &["--no-raw", "-c", "SET", "foo", "bar"]),
+            format!("-> Redirected to slot [12182] located at 127.0.0.1:{there}\nOK\n")
+        );
+        assert_eq!(
+            (first.join().unwrap(), second.join().unwrap()),
+            (vec!["SET foo bar".to_owned()], expected.iter().map(|w| (*w).to_owned()).collect())
+        );
+        // Without -c the answer is the answer.
+        let (here, first) = answering(vec![redirection]);
+        assert!(cli(here, &["SET", "foo", "bar"]).starts_with(&format!("{word} 12182 127.0.0.1:{there}")));
+        first.join().unwrap();
+    }
+}
+
+#[test]
+fn what_a_server_refuses_is_not_fetched() {
+    let server = Server::ours();
+    let path = server.dir.join("functions.rdb");
+    let output = server.run(PROGRAM, &["cli"], &["--functions-rdb", path.to_str().unwrap()], b"");
+    assert!(!output.status.success() && !path.exists());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("rdb-filter-only"), "{output:?}");
+}
+
+#[test]
+fn hints_come_from_a_file_of_examples() {
+    let server = Server::ours();
+    let path = server.dir.join("hints.txt");
+    let run = || server.run(PROGRAM, &["cli"], &["--test_hint_file", path.to_str().unwrap()], b"");
+    std::fs::write(&path, "# examples\n\"GET \" \"key\"\n\"SET k v EX \" \"seconds [NX|XX] [GET]\"\n").unwrap();
+    let output = run();
+    assert!(output.status.success() && output.stdout == b"SUCCESS: 2/2 passed\n", "{output:?}");
+    std::fs::write(&path, "\"GET \" \"lock\"\n").unwrap();
+    let output = run();
+    assert!(!output.status.success() && output.stdout.ends_with(b"FAILURE: 0/1 passed\n"), "{output:?}");
+}

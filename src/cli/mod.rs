@@ -1,10 +1,11 @@
 //! `rekindle cli`: commands from a terminal or a script, with redis-cli's options and, byte for byte, its output.
 //!
 //! [`options`] are parsed by hand, since they end where the command begins; [`session`] keeps the connection;
-//! [`format`] prints; [`repl`] is the interactive part; [`scan`] and [`modes`] are the special modes.
-//! Limits: no TLS, no cluster redirections, no scripts, and hints come from our own table of commands.
+//! [`format`] prints; [`hints`] knows commands; [`repl`] is the interactive part; [`scan`] and [`modes`] are the special modes.
+//! Limits: no TLS, no scripts, none of the `--cluster` commands.
 
 mod format;
+mod hints;
 mod modes;
 mod options;
 mod repl;
@@ -32,7 +33,7 @@ The server
   --no-auth-warning       do not warn of a password among the arguments
   -n DB                   the database
   -2, -3                  the protocol
-  -c                      accepted, without effect
+  -c                      follow MOVED and ASK to other nodes of a cluster
 
 The command
   -r N, -i SECONDS        run it N times (-1: for ever), with pauses
@@ -55,6 +56,7 @@ Instead of a command
   --bigkeys, --memkeys, --memkeys-samples N, --hotkeys
   --pipe                  send the standard input as it is (--pipe-timeout S)
   --rdb FILE              fetch a snapshot (- for the standard output)
+  --functions-rdb FILE    likewise, with the functions only
   --replica               print the commands that a replica gets
   --verbose, --help, --version
 ";
@@ -105,6 +107,17 @@ fn run(options: Options) -> Result<bool, String> {
     if let Mode::Intrinsic(seconds) = mode {
         return modes::intrinsic(seconds).map(|()| true);
     }
+    if let Mode::TestHints(file) = &mode {
+        let mut docs = hints::Docs::own();
+        let mut session = Session::new(options);
+        // Without a server our own table has to do.
+        if session.connect().is_ok()
+            && let Ok(reply) = session.call(&[b"COMMAND", b"DOCS"])
+        {
+            docs.learn(&reply);
+        }
+        return hints::test_file(&docs, file);
+    }
     if mode == Mode::Commands
         && options.command.is_empty()
         && !options.last_from_stdin
@@ -128,9 +141,10 @@ fn run(options: Options) -> Result<bool, String> {
         Mode::MemKeys(samples) => scan::big_keys(&mut session, true, samples),
         Mode::HotKeys => scan::hot_keys(&mut session),
         Mode::Pipe => modes::pipe(&mut session),
-        Mode::Rdb(file) => modes::rdb(&mut session, &file),
+        Mode::Rdb(file) => modes::rdb(&mut session, &file, false),
+        Mode::FunctionsRdb(file) => modes::rdb(&mut session, &file, true),
         Mode::Replica => modes::replica(&mut session),
-        Mode::Commands | Mode::Intrinsic(_) => Ok(()),
+        Mode::Commands | Mode::Intrinsic(_) | Mode::TestHints(_) => Ok(()),
     }
     .map(|()| true)
 }

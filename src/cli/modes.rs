@@ -101,13 +101,18 @@ pub fn pipe(session: &mut Session) -> Result<(), String> {
     if errors > 0 { Err(String::new()) } else { Ok(()) }
 }
 
-/// `--rdb`: fetches a snapshot like a replica does, and writes it to a file (`-`: the standard output).
-pub fn rdb(session: &mut Session, path: &str) -> Result<(), String> {
+/// `--rdb` and `--functions-rdb`: fetches a snapshot like a replica does, and writes it to a file (`-`: the standard
+/// output).
+pub fn rdb(session: &mut Session, path: &str, functions_only: bool) -> Result<(), String> {
     // Both are optional for a server: the first asks for a snapshot only, the second for the marked form.
     for words in [[&b"REPLCONF"[..], b"capa", b"eof"], [b"REPLCONF", b"rdb-only", b"1"]] {
         if let Value::Error(text) = session.call(&words)? {
             eprintln!("REPLCONF {} error: {}", String::from_utf8_lossy(words[1]), String::from_utf8_lossy(&text));
         }
+    }
+    // Here a refusal counts: the whole data set is not what was asked for.
+    if functions_only && let Value::Error(text) = session.call(&[b"REPLCONF", b"rdb-filter-only", b"functions"])? {
+        return Err(format!("REPLCONF rdb-filter-only error: {}", String::from_utf8_lossy(&text)));
     }
     let connection = session.connection.as_mut().ok_or("Error: not connected")?;
     let (mark, length) = begin_sync(connection)?;
@@ -136,6 +141,12 @@ pub fn replica(session: &mut Session) -> Result<(), String> {
     eprintln!("SYNC with master, discarding the snapshot...");
     copy_snapshot(connection, mark.as_deref(), length, &mut io::sink())?;
     eprintln!("SYNC done. Logging commands from master.");
+    if mark.is_some() {
+        // A primary that sent the snapshot as it was made begins with the stream when it hears that all has come.
+        let mut ack = Vec::new();
+        resp::encode_command(&mut ack, [&b"REPLCONF"[..], b"ACK", b"0"].into_iter());
+        connection.write_all(&ack).map_err(|e| format!("Error: {}", reason(&e)))?;
+    }
     session.options.style = Style::Csv;
     loop {
         session.print_next(false)?;
@@ -195,11 +206,12 @@ fn copy_snapshot(
                 file.write_all(&buf[..n]).map_err(written)?;
                 left -= n as u64;
             }
-            // The last bytes may be the mark, or its beginning, so they are held back.
+            // The last bytes may be the mark's beginning, so they are held back. Commands may follow it at once.
             Some(mark) => {
                 held.extend_from_slice(&buf[..n]);
-                if held.ends_with(mark) {
-                    return file.write_all(&held[..held.len() - mark.len()]).map_err(written);
+                if let Some(at) = memchr::memmem::find(&held, mark) {
+                    connection.put_back(&held[at + mark.len()..]);
+                    return file.write_all(&held[..at]).map_err(written);
                 }
                 let sure = held.len().saturating_sub(mark.len());
                 file.write_all(&held[..sure]).map_err(written)?;

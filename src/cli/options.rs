@@ -33,6 +33,10 @@ pub enum Mode {
     Replica,
     /// `--rdb` file
     Rdb(String),
+    /// `--functions-rdb` file
+    FunctionsRdb(String),
+    /// `--test_hint_file` file
+    TestHints(String),
 }
 
 /// All options.
@@ -70,6 +74,8 @@ pub struct Options {
     pub count: Option<u64>,
     /// How long `--pipe` waits for the last reply; zero: for ever.
     pub pipe_timeout: Duration,
+    /// Follow MOVED and ASK to other nodes of a cluster.
+    pub cluster: bool,
     /// Say more.
     pub verbose: bool,
     /// Print out-of-band messages.
@@ -113,6 +119,7 @@ pub fn parse(args: &[String], terminal: bool) -> Result<Options, Stop> {
         pattern: None,
         count: None,
         pipe_timeout: Duration::from_secs(30),
+        cluster: false,
         verbose: false,
         show_pushes: None,
         mode: Mode::Commands,
@@ -165,7 +172,7 @@ pub fn parse(args: &[String], terminal: bool) -> Result<Options, Stop> {
             "-3" => o.protocol = Some(3),
             "-x" => o.last_from_stdin = true,
             "-X" => o.tag_from_stdin = Some(value()?),
-            "-c" => {}
+            "-c" => o.cluster = true,
             "-e" => o.error_status = true,
             "--verbose" => o.verbose = true,
             "--no-auth-warning" => o.auth_warning = false,
@@ -195,6 +202,8 @@ pub fn parse(args: &[String], terminal: bool) -> Result<Options, Stop> {
             "--pipe-timeout" => o.pipe_timeout = Duration::from_secs(number(value()?)?),
             "--replica" | "--slave" => o.mode = Mode::Replica,
             "--rdb" => o.mode = Mode::Rdb(value()?),
+            "--functions-rdb" => o.mode = Mode::FunctionsRdb(value()?),
+            "--test_hint_file" => o.mode = Mode::TestHints(value()?),
             "--help" => return Err(Stop::Help),
             "-v" | "--version" => return Err(Stop::Version),
             other if other.starts_with('-') => return Err(bad()),

@@ -1,8 +1,8 @@
 //! The interactive session: prompt, history, completion and hints on a terminal, plain lines from a pipe.
 
 use super::format::Style;
+use super::hints::Docs;
 use super::session::{Ended, Session};
-use engine::spec::{Arg, SPECS};
 use resp::Value;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustyline::completion::Completer;
@@ -13,6 +13,7 @@ use rustyline::history::FileHistory;
 use rustyline::validate::Validator;
 use rustyline::{Context, Editor, Helper};
 use std::io::{self, IsTerminal, Write};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// Commands that take longer are shown with their time.
@@ -53,8 +54,8 @@ impl Lines {
     }
 }
 
-/// Completion and hints, from the table of all commands.
-struct Hints;
+/// Completion and hints.
+struct Hints(Rc<Docs>);
 
 impl Helper for Hints {}
 impl Validator for Hints {}
@@ -69,9 +70,7 @@ impl Completer for Hints {
     type Candidate = String;
 
     fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
-        let typed = line[..pos].to_lowercase();
-        let names = SPECS.iter().map(|s| s.name.replace('|', " ").to_uppercase());
-        Ok((0, names.filter(|n| n.to_lowercase().starts_with(&typed)).collect()))
+        Ok((0, self.0.completions(&line[..pos])))
     }
 }
 
@@ -82,50 +81,10 @@ impl Hinter for Hints {
         if pos < line.len() || line.trim().is_empty() {
             return None;
         }
-        hint(line)
+        let hint = self.0.hint(line);
+        let gap = if line.ends_with(' ') { "" } else { " " };
+        (!hint.is_empty()).then(|| format!("{gap}{hint}"))
     }
-}
-
-/// What may follow the words typed so far.
-fn hint(line: &str) -> Option<String> {
-    let words: Vec<String> = line.split_whitespace().map(str::to_lowercase).collect();
-    let find = |name: &str| SPECS.iter().find(|s| s.name == name);
-    let (spec, used) = match words.get(1).and_then(|w| find(&format!("{}|{w}", words[0]))) {
-        Some(spec) => (spec, 2),
-        None => (find(words.first()?)?, 1),
-    };
-    let given = words.len() - used;
-    let rest: Vec<String> = spec.args.iter().skip(given).map(syntax).collect();
-    if rest.is_empty() {
-        return None;
-    }
-    let gap = if line.ends_with(' ') { "" } else { " " };
-    Some(format!("{gap}{}", rest.join(" ")))
-}
-
-/// An argument as documentation writes it: `[EX seconds|PX milliseconds]`.
-fn syntax(arg: &Arg) -> String {
-    let name = if arg.display.is_empty() { arg.name } else { arg.display };
-    let inner = match arg.kind {
-        "oneof" => arg.args.iter().map(syntax).collect::<Vec<_>>().join("|"),
-        "block" => arg.args.iter().map(syntax).collect::<Vec<_>>().join(" "),
-        "pure-token" => String::new(),
-        _ => name.to_owned(),
-    };
-    let mut text = match (arg.token.is_empty(), inner.is_empty()) {
-        (true, _) => inner,
-        (false, true) => arg.token.to_owned(),
-        (false, false) => format!("{} {inner}", arg.token),
-    };
-    if arg.multiple {
-        let again = if arg.token.is_empty() || arg.multiple_token {
-            text.clone()
-        } else {
-            text[arg.token.len() + 1..].to_owned()
-        };
-        text = format!("{text} [{again} ...]");
-    }
-    if arg.optional { format!("[{text}]") } else { text }
 }
 
 /// Where lines come from.
@@ -179,9 +138,18 @@ pub fn run(session: &mut Session) {
         eprintln!("{error}");
     }
     let history = history_file();
+    let mut docs = Docs::own();
+    // Only a terminal shows hints, so only there they are worth a question.
+    if io::stdin().is_terminal()
+        && session.connection.is_some()
+        && let Ok(reply) = session.call(&[b"COMMAND", b"DOCS"])
+    {
+        docs.learn(&reply);
+    }
+    let docs = Rc::new(docs);
     let mut input = match io::stdin().is_terminal().then(Editor::<Hints, FileHistory>::new) {
         Some(Ok(mut editor)) => {
-            editor.set_helper(Some(Hints));
+            editor.set_helper(Some(Hints(docs.clone())));
             if let Some(path) = &history {
                 let _ = editor.load_history(path);
             }
@@ -233,7 +201,7 @@ pub fn run(session: &mut Session) {
         match words[0].to_ascii_lowercase().as_slice() {
             b"quit" | b"exit" => break,
             b"clear" => print!("\x1b[H\x1b[2J"),
-            b"help" | b"?" => help(&words[1..]),
+            b"help" | b"?" => help(&docs, &words[1..]),
             b"connect" if words.len() == 3 => {
                 session.options.target.host = String::from_utf8_lossy(&words[1]).into_owned();
                 match base::num::parse_i64(&words[2]).and_then(|p| u16::try_from(p).ok()) {
@@ -328,44 +296,20 @@ fn follow_messages(session: &mut Session, input: &Input) -> bool {
 }
 
 /// `help`, `help COMMAND`, `help @GROUP`.
-fn help(words: &[Vec<u8>]) {
-    let wanted = words.iter().map(|w| String::from_utf8_lossy(w).to_lowercase()).collect::<Vec<_>>().join("|");
+fn help(docs: &Docs, words: &[Vec<u8>]) {
+    let wanted = words.iter().map(|w| String::from_utf8_lossy(w)).collect::<Vec<_>>().join(" ");
     if wanted.is_empty() {
         println!(
             "help COMMAND shows a command's arguments, help @GROUP the commands of a group; TAB completes, quit leaves."
         );
         return;
     }
-    for spec in SPECS {
-        let matches = match wanted.strip_prefix('@') {
-            Some(group) => spec.group == group,
-            None => spec.name == wanted || spec.name.strip_prefix(&wanted).is_some_and(|r| r.starts_with('|')),
-        };
-        if matches {
-            let arguments: Vec<String> = spec.args.iter().map(syntax).collect();
-            println!(
-                "\n  {} {}\n  since: {}\n  group: {}",
-                spec.name.replace('|', " ").to_uppercase(),
-                arguments.join(" "),
-                spec.since,
-                spec.group
-            );
-        }
-    }
-    println!();
+    println!("{}", docs.help(&wanted));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hints_shrink_as_arguments_come() {
-        assert_eq!(hint("get").as_deref(), Some(" key"));
-        assert_eq!(hint("get k"), None);
-        assert!(hint("set k ").unwrap().starts_with("value"));
-        assert_eq!(hint("nothing"), None);
-    }
 
     #[test]
     fn passwords_stay_out_of_the_history() {

@@ -10,6 +10,9 @@ use std::time::Duration;
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// After so many redirections of one command the last answer counts: nodes may disagree for ever.
+const REDIRECTIONS_MAX: usize = 16;
+
 /// The session.
 pub struct Session {
     /// The options, with the target as it is now.
@@ -23,6 +26,8 @@ pub struct Session {
     /// The database selected now; `options.target.db` is the one to go back to.
     pub db: i64,
     db_before_multi: i64,
+    /// How often the running command has been sent on to another node.
+    redirections: usize,
 }
 
 /// How a command ended.
@@ -37,7 +42,7 @@ impl Session {
     /// A session that is not connected yet.
     pub fn new(options: Options) -> Self {
         let db = options.target.db;
-        Self { options, connection: None, in_multi: false, subscribed: 0, db, db_before_multi: db }
+        Self { options, connection: None, in_multi: false, subscribed: 0, db, db_before_multi: db, redirections: 0 }
     }
 
     /// Connects, logs in, selects the database and the protocol.
@@ -157,6 +162,12 @@ impl Session {
                 }
                 continue;
             }
+            if let Some(redirection) = self.redirection(&value) {
+                self.redirections += 1;
+                let result = self.redirect(&redirection).and_then(|()| self.run(words));
+                self.redirections = 0;
+                return result;
+            }
             let failed = matches!(value, Value::Error(_));
             match &value {
                 // With -e an error goes where errors go, whatever the style.
@@ -169,6 +180,32 @@ impl Session {
             }
             return Ok(if self.subscribed > 0 { Ended::Streaming } else { Ended::Reply(failed) });
         }
+    }
+
+    /// Where a reply sends us, if we follow.
+    fn redirection(&self, value: &Value) -> Option<Redirection> {
+        let Value::Error(text) = value else { return None };
+        if !self.options.cluster || self.redirections >= REDIRECTIONS_MAX {
+            return None;
+        }
+        Redirection::parse(text, &self.options.target.host)
+    }
+
+    /// Goes to another node of the cluster.
+    fn redirect(&mut self, to: &Redirection) -> Result<(), String> {
+        if self.options.style == Style::People {
+            println!("-> Redirected to slot [{}] located at {}:{}", to.slot, to.host, to.port);
+        }
+        self.options.target.socket = None;
+        self.options.target.host.clone_from(&to.host);
+        self.options.target.port = to.port;
+        self.connect()?;
+        if to.asking
+            && let Value::Error(text) = self.call(&[b"ASKING"])?
+        {
+            return Err(format!("ASKING failed: {}", String::from_utf8_lossy(&text)));
+        }
+        Ok(())
     }
 
     /// Takes in a subscription message; whether it was one.
@@ -217,6 +254,31 @@ impl Session {
     }
 }
 
+/// `MOVED slot host:port` or `ASK slot host:port`.
+#[derive(Debug, PartialEq, Eq)]
+struct Redirection {
+    asking: bool,
+    slot: u16,
+    host: String,
+    port: u16,
+}
+
+impl Redirection {
+    /// An empty host means the one that said so, `here`.
+    fn parse(text: &[u8], here: &str) -> Option<Self> {
+        let mut words = std::str::from_utf8(text).ok()?.split(' ');
+        let asking = match words.next()? {
+            "MOVED" => false,
+            "ASK" => true,
+            _ => return None,
+        };
+        let slot = words.next()?.parse().ok()?;
+        let (host, port) = words.next()?.rsplit_once(':')?;
+        let host = if host.is_empty() { here } else { host };
+        Some(Self { asking, slot, host: host.to_owned(), port: port.parse().ok()? })
+    }
+}
+
 /// Whether the reply is text for people already.
 fn is_verbatim(lower: &[String]) -> bool {
     let second = lower.get(1).map_or("", String::as_str);
@@ -228,5 +290,22 @@ fn is_verbatim(lower: &[String]) -> bool {
         "client" => second == "list" || second == "info",
         "latency" => second == "graph" || second == "doctor",
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirections() {
+        let parse = |text: &str| Redirection::parse(text.as_bytes(), "here");
+        let to = |asking, slot, host: &str, port| Some(Redirection { asking, slot, host: host.into(), port });
+        assert_eq!(parse("MOVED 3999 10.0.0.1:6381"), to(false, 3999, "10.0.0.1", 6381));
+        assert_eq!(parse("ASK 12 ::1:7000"), to(true, 12, "::1", 7000));
+        assert_eq!(parse("MOVED 1 :7000"), to(false, 1, "here", 7000));
+        for other in ["ERR MOVED 1 a:1", "MOVED x a:1", "MOVED 1 a", "ASK 1 a:99999"] {
+            assert_eq!(parse(other), None, "{other}");
+        }
     }
 }

@@ -27,7 +27,7 @@ pub const COMMANDS: super::Family = &[
 static SUMMARIES: &str = include_str!("../../summaries.txt");
 
 /// The sentence for a command, empty where there is none.
-fn summary(name: &str) -> &'static str {
+pub fn summary(name: &str) -> &'static str {
     if name.ends_with("|help") {
         return "Lists the subcommands and what they do.";
     }

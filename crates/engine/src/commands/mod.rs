@@ -33,6 +33,8 @@ mod sorted_sets;
 mod strings;
 mod transactions;
 
+pub use command::summary;
+
 /// Handlers by command name; subcommands as `container|name`.
 pub type Family = &'static [(&'static str, Run)];
 
