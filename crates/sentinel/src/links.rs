@@ -259,11 +259,16 @@ impl Sentinel {
             }
         }
         let link = self.link(id);
-        let mut next = link.reconnect_at.map_or(now, |at| at + period);
-        for channel in [&link.command, &link.pubsub] {
-            if channel.state == ChannelState::Opening {
-                next = next.min(channel.since + channel.limit_ms);
-            }
+        let mut next = crate::state::NEVER;
+        for channel in [Some(&link.command), Some(&link.pubsub).filter(|_| link.has_pubsub)].into_iter().flatten() {
+            let at = match channel.state {
+                // A name that is looked up wakes us by itself.
+                ChannelState::Closed if link.awaits_name => crate::state::NEVER,
+                ChannelState::Closed => link.reconnect_at.map_or(now, |at| at + period),
+                ChannelState::Opening | ChannelState::Subscribing => channel.since + channel.limit_ms,
+                ChannelState::Open => crate::state::NEVER,
+            };
+            next = next.min(at);
         }
         next
     }

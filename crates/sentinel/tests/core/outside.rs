@@ -164,3 +164,26 @@ fn hellos_wait_for_the_disk() {
     bench.run_for(1100);
     assert!(bench.sent().iter().any(|(_, c)| c.contains(",9,mymaster,10.0.0.1,6379,0")), "tried again, and told");
 }
+
+#[test]
+fn waiting_costs_nothing() {
+    // For a name that is never answered, for connections that never open, for subscriptions that are never confirmed.
+    let mut bench =
+        Bench::new(&format!("sentinel resolve-hostnames yes\n{MONITOR}sentinel monitor n redis.local 6379 1\n"));
+    let ticks = |bench: &mut Bench| {
+        let (end, mut ticks) = (bench.now + 60_000, 0);
+        while bench.now < end {
+            bench.now = bench.sentinel.next_deadline().max(bench.now + 1);
+            bench.give(Event::Tick);
+            ticks += 1;
+        }
+        ticks
+    };
+    let waiting = ticks(&mut bench);
+    assert!(waiting < 60 * 8, "{waiting} ticks in a minute");
+    for (link, _) in bench.connects() {
+        bench.give(Event::LinkOpened { link, local: "10.0.0.9".parse().unwrap() });
+    }
+    let silent = ticks(&mut bench);
+    assert!(silent < 60 * 10, "{silent} ticks in a minute");
+}
