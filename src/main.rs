@@ -17,6 +17,7 @@ const USAGE: &str = "Usage: rekindle COMMAND [options]
 
 Commands:
   server        run a server (redis-server's options and files)
+  sentinel      watch primaries and their replicas, and fail over (redis-sentinel's files)
   cli           send commands to a server, interactively or one by one (redis-cli's options)
   benchmark     measure a server's throughput and latency (redis-benchmark's options)
   check-rdb     read an RDB file and say whether it is good
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
     };
     match command.as_str() {
         "server" => server::main(&args),
+        "sentinel" => server::sentinel_main(&args),
         "cli" => cli::main(&args),
         "benchmark" => benchmark::main(&args),
         "check-rdb" => check_rdb::main(&args),

@@ -44,6 +44,8 @@ pub enum Note {
         /// The data, or what went wrong.
         result: Result<Box<Received>, String>,
     },
+    /// Something that a sentinel has asked for.
+    Sentinel(::sentinel::Event),
     /// The name of the primary has been looked up.
     Resolved {
         /// Which attempt it was.

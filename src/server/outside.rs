@@ -76,6 +76,8 @@ pub struct Outside {
     pub failover: super::failover::Failover,
     /// Replicas are to be asked how far they are as soon as writes no longer wait.
     pub ask_later: bool,
+    /// This process is a sentinel.
+    pub sentinel: Option<Box<super::sentinel::Driver>>,
 }
 
 /// Facts that do not change while the server runs.
@@ -92,6 +94,11 @@ pub struct Facts {
 }
 
 impl Outside {
+    /// What kind of process this is, as INFO names it.
+    pub fn mode(&self) -> &'static str {
+        if self.sentinel.is_some() { "sentinel" } else { "standalone" }
+    }
+
     /// Takes our place in the kernel's choice of victims, which depends on the role.
     pub fn apply_oom_score(&mut self, engine: &Engine) {
         let is_replica = self.link.is_following();
@@ -188,6 +195,9 @@ impl Outside {
 
     /// Sets the conditions under which the engine refuses commands.
     pub fn set_gates(&self, engine: &mut Engine) {
+        if self.sentinel.is_some() {
+            return;
+        }
         let following = self.link.is_following();
         let config = &engine.config;
         let read_only = following && config.replica_read_only;
@@ -238,6 +248,7 @@ impl Host for Outside {
             HostCommand::ReplicaOf => replication::replicaof(self, engine, args),
             HostCommand::Role => replication::role(self, engine),
             HostCommand::Save => persistence::save(self, engine),
+            HostCommand::Sentinel => super::sentinel::command(self, engine, args),
             HostCommand::Shutdown => persistence::shutdown(self, engine, args),
             HostCommand::Sync => replication::sync(self, engine),
             HostCommand::Wait => replication::wait(self, engine, args),

@@ -96,7 +96,8 @@ impl Server {
         let Some(Pending { shutdown, .. }) = self.outside.shutdown else { return };
         self.tell_of_replicas();
         let mode = shutdown.mode;
-        let wanted = mode.save || (!self.engine.config.save.0.is_empty() && !mode.nosave);
+        let has_data = self.outside.sentinel.is_none();
+        let wanted = has_data && (mode.save || (!self.engine.config.save.0.is_empty() && !mode.nosave));
         if wanted && self.outside.loading_since_ms.is_none() {
             log!(Notice, "Saving the final RDB snapshot before exiting.");
             if super::saving::save_now(&mut self.outside, &mut self.engine).is_err() && !mode.force {

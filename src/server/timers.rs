@@ -182,6 +182,7 @@ impl Server {
                 Note::Transferred { client, id, error, bytes } => self.transferred(client, id, error, bytes),
                 Note::SyncReceived { attempt, path } => self.sync_received(attempt, &path),
                 Note::SyncLoaded { attempt, result } => self.sync_loaded(attempt, result),
+                Note::Sentinel(event) => self.tell_sentinel(event),
                 Note::Resolved { attempt, result } => self.resolved(attempt, result),
             }
         }

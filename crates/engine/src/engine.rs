@@ -173,7 +173,7 @@ pub struct Engine {
 impl Engine {
     /// An engine with empty databases.
     pub fn new(config: Config, seed: u64, monotonic_ns: fn() -> u64) -> Self {
-        let table = CommandTable::get();
+        let table = if config.sentinel { CommandTable::of_sentinel() } else { CommandTable::get() };
         let mut engine = Self {
             store: Store::new(config.databases.get() as usize, seed),
             out: Out::default(),

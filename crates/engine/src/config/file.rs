@@ -86,6 +86,14 @@ impl Config {
                 self.renamed.push((text(old), text(new)));
                 return Ok(());
             }
+            // Sentinel reads these lines itself.
+            (b"sentinel", _) if self.sentinel => return Ok(()),
+            (b"sentinel", _) => {
+                return Err(
+                    "sentinel directive while not in sentinel mode: start with --sentinel, or as `rekindle sentinel`"
+                        .into(),
+                );
+            }
             (b"loadmodule", _) => return Err("Modules are not supported: take the loadmodule line out".into()),
             (b"user", _) => return Err("ACL users are not supported: take the user line out".into()),
             (b"list-max-ziplist-entries" | b"list-max-ziplist-value" | b"vm-enabled", _) => return Ok(()),
