@@ -403,10 +403,9 @@ impl Server {
             self.follow_at_start(host, port, has_history);
         }
         process::tell_systemd(&self.engine.config, "STATUS=Ready to accept connections\nREADY=1\n");
-        for listener in &self.listeners {
-            match listener.kind() {
-                Listening::Tcp => log!(Notice, "Ready to accept connections tcp"),
-                Listening::Unix => log!(Notice, "Ready to accept connections unix"),
+        for (kind, name) in [(Listening::Tcp, "tcp"), (Listening::Unix, "unix")] {
+            if self.listeners.iter().any(|l| l.kind() == kind) {
+                log!(Notice, "Ready to accept connections {name}");
             }
         }
     }
