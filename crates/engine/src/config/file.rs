@@ -4,7 +4,7 @@
 //! requests. `CONFIG REWRITE` keeps comments and the order of lines, replaces the lines of
 //! options that have changed, and appends what the file does not mention and is not the default.
 
-use super::{Config, Mutability, OPTIONS, OptionSpec, find};
+use super::{Config, OPTIONS, OptionSpec, find};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -168,9 +168,8 @@ pub fn rewrite(old: &str, config: &Config, all: bool) -> String {
         }
     }
     for option in OPTIONS {
-        let internal = option.mutability == Mutability::Hidden;
         let is_default = !all && option.show(config) == option.show(&defaults);
-        if done.contains(option.name) || internal || is_default {
+        if done.contains(option.name) || is_default {
             continue;
         }
         if !signed {
