@@ -72,7 +72,7 @@ impl Group {
                 return Ok(false);
             }
             let replicas = sentinel.control()?.ask(&format!("SENTINEL REPLICAS {NAME}"))?;
-            if replicas.contains("down") || replicas.matches("master-link-status\nok").count() != 2 {
+            if replicas.contains("s_down") || replicas.matches("master-link-status\nok").count() != 2 {
                 return Ok(false);
             }
         }
