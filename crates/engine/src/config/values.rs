@@ -541,7 +541,7 @@ choices! {
 }
 
 /// What is said of a word that is none of those.
-pub const SHUTDOWN_WORDS: &str = "argument(s) must be one of the following: default, save, nosave, now, force";
+pub const SHUTDOWN_WORDS: &str = "argument(s) must be one of the following: default, save, nosave, now, force, failover";
 
 /// What a signal to stop does: words that SHUTDOWN takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -554,6 +554,8 @@ pub struct ShutdownMode {
     pub now: bool,
     /// Stop even if saving fails.
     pub force: bool,
+    /// Hand the role of primary to a replica first.
+    pub failover: bool,
 }
 
 impl OptionValue for ShutdownMode {
@@ -566,18 +568,28 @@ impl OptionValue for ShutdownMode {
                 b"save" => mode.save = true,
                 b"now" => mode.now = true,
                 b"force" => mode.force = true,
+                b"failover" => mode.failover = true,
                 _ => return Err(SHUTDOWN_WORDS.into()),
             }
         }
         if mode.save && mode.nosave {
             return Err("save and nosave cannot be combined".into());
         }
+        if mode.now && mode.failover {
+            return Err("now and failover cannot be combined: handing over takes until a replica has everything".into());
+        }
         *self = mode;
         Ok(())
     }
 
     fn show(&self) -> String {
-        let words = [(self.save, "save"), (self.nosave, "nosave"), (self.now, "now"), (self.force, "force")];
+        let words = [
+            (self.save, "save"),
+            (self.nosave, "nosave"),
+            (self.now, "now"),
+            (self.force, "force"),
+            (self.failover, "failover"),
+        ];
         let words: Vec<&str> = words.iter().filter(|(on, _)| *on).map(|(_, w)| *w).collect();
         if words.is_empty() { "default".into() } else { words.join(" ") }
     }
