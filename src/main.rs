@@ -22,7 +22,7 @@ Commands:
   benchmark     measure a server's throughput and latency (redis-benchmark's options)
   check-rdb     read an RDB file and say whether it is good
   check-aof     not supported yet
-  up            start a primary and two replicas on this machine and show them live
+  up            start a primary, two replicas and three sentinels on this machine and show them live
 
 A link to this program named redis-server, valkey-server or rekindle-server acts as the command after the dash;
 so do links for the other commands.

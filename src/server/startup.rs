@@ -199,16 +199,6 @@ fn start(config: Config, sentinel: Option<Box<super::sentinel::Driver>>) -> Resu
         log::set_role(b'X');
     }
     log::set_level(config.loglevel);
-    let logfile = config.logfile.get();
-    if !logfile.is_empty() {
-        fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(logfile)
-            .map_err(|e| format!("Can't open the log file: {logfile}: {e}"))?;
-        let absolute = fs::canonicalize(logfile).map_or_else(|_| logfile.to_owned(), |p| p.display().to_string());
-        log::set_file(&absolute);
-    }
     match Syslog::open(&config) {
         Some(Ok(syslog)) => log::set_syslog(syslog),
         Some(Err(error)) => log!(Warning, "Can't reach syslog at /dev/log: {error}"),
@@ -220,6 +210,20 @@ fn start(config: Config, sentinel: Option<Box<super::sentinel::Driver>>) -> Resu
     let mut config = config;
     // Relative paths are from this folder now, so the option must not be one itself.
     config.dir.0 = std::env::current_dir().map_err(|e| e.to_string())?.display().to_string();
+    // Its name, too, is meant from there.
+    let logfile = config.logfile.get();
+    if !logfile.is_empty() {
+        fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(logfile)
+            .map_err(|e| format!("Can't open the log file: {logfile}: {e}"))?;
+        let absolute = fs::canonicalize(logfile).map_or_else(|_| logfile.to_owned(), |p| p.display().to_string());
+        log::set_file(&absolute);
+    }
+    if let Some(driver) = &sentinel {
+        driver.check_scripts()?;
+    }
     process::stop_for_upstart(&config);
     // A supervisor watches the process that it has started.
     let supervised = process::supervisor(&config) != Supervised::No;
@@ -406,10 +410,9 @@ impl Server {
             self.follow_at_start(host, port, has_history);
         }
         process::tell_systemd(&self.engine.config, "STATUS=Ready to accept connections\nREADY=1\n");
-        for listener in &self.listeners {
-            match listener.kind() {
-                Listening::Tcp => log!(Notice, "Ready to accept connections tcp"),
-                Listening::Unix => log!(Notice, "Ready to accept connections unix"),
+        for (kind, name) in [(Listening::Tcp, "tcp"), (Listening::Unix, "unix")] {
+            if self.listeners.iter().any(|l| l.kind() == kind) {
+                log!(Notice, "Ready to accept connections {name}");
             }
         }
     }

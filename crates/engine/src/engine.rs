@@ -391,10 +391,11 @@ impl Engine {
                 return Some(self.refuse(Some(command), error::OOM));
             }
         }
+        // PING, too, so that a sentinel takes a primary that cannot save for a dead one.
+        if (is_write || command.spec.name == "ping") && !from_primary && self.gates.any(Gates::MISCONF) {
+            return Some(self.refuse(Some(command), error::MISCONF));
+        }
         if is_write && !from_primary {
-            if self.gates.any(Gates::MISCONF) {
-                return Some(self.refuse(Some(command), error::MISCONF));
-            }
             if self.gates.any(Gates::FEW_REPLICAS) {
                 return Some(self.refuse(Some(command), error::NO_REPLICAS));
             }
