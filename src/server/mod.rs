@@ -11,6 +11,7 @@ mod conns;
 mod event_loop;
 mod failover;
 mod freer;
+mod hint;
 mod link;
 mod listening;
 pub mod log;

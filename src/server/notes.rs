@@ -17,6 +17,11 @@ pub enum Note {
         /// How long it took, milliseconds.
         took_ms: u64,
     },
+    /// The sentinels have said whom to follow, if anybody.
+    Role {
+        /// Where it is.
+        primary: Option<(String, u16)>,
+    },
     /// The data set of the start has been read.
     StartLoaded(Result<Box<Loaded>, String>),
     /// A full sync to a replica has ended.

@@ -316,6 +316,7 @@ fn start(config: Config, sentinel: Option<Box<super::sentinel::Driver>>) -> Resu
             executable: std::env::current_exe().map_or(String::new(), |p| p.display().to_string()),
         },
         loading_since_ms: None,
+        asking: None,
         shutdown: None,
         cron_paused: false,
         rewrite_all: false,
@@ -359,6 +360,8 @@ fn start(config: Config, sentinel: Option<Box<super::sentinel::Driver>>) -> Resu
     if let Some((host, port)) = server.engine.config.replicaof.0.clone() {
         server.outside.link.primary = Some((host, port));
         server.outside.set_gates(&mut server.engine);
+    } else {
+        server.ask_for_role();
     }
     server.begin_start_load();
     Ok(server)

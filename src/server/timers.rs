@@ -178,6 +178,7 @@ impl Server {
             match note {
                 Note::Signal(signal) => self.signalled(signal),
                 Note::Saved { error, took_ms } => self.saved(error, took_ms),
+                Note::Role { primary } => self.role_told(primary),
                 Note::StartLoaded(result) => self.start_loaded(result),
                 Note::Transferred { client, id, error, bytes } => self.transferred(client, id, error, bytes),
                 Note::SyncReceived { attempt, path } => self.sync_received(attempt, &path),

@@ -76,6 +76,8 @@ gates! {
     MONITORED = 7;
     /// A new data set is being loaded while the old one is still served.
     ASYNC_LOADING = 8;
+    /// Set beside `LOADING`: the data is there, and sentinels are asked for our role.
+    ASKING = 9;
 }
 
 impl Gates {
@@ -430,7 +432,8 @@ impl Engine {
         }
         let loading_allowed = command.flags.has(Flags::LOADING) && !(is_exec && queued_lacks(self, Flags::LOADING));
         if self.gates.any(Gates::LOADING) && !from_primary && !loading_allowed {
-            return Some(self.refuse(Some(command), error::LOADING));
+            let asking = self.gates.any(Gates::ASKING);
+            return Some(self.refuse(Some(command), if asking { error::ASKING } else { error::LOADING }));
         }
         if self.gates.any(Gates::ASYNC_LOADING) && command.flags.has(Flags::NO_ASYNC_LOADING) && !from_primary {
             return Some(self.refuse(Some(command), error::LOADING));
