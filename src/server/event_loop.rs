@@ -144,7 +144,9 @@ impl Server {
         if let Some(driver) = &self.outside.sentinel {
             next = next.min(now + driver.wakes_in_ms());
         }
-        Some(Duration::from_millis((next - now).clamp(0, 1000) as u64))
+        let timeout = Duration::from_millis((next - now).clamp(0, 1000) as u64);
+        let held_ns = self.outside.replicas.pace.held_ns(self.engine.tick_ns);
+        Some(held_ns.map_or(timeout, |held| timeout.min(Duration::from_nanos(held))))
     }
 
     fn take_events(&mut self, events: &mut Vec<Event>) {

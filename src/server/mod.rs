@@ -18,6 +18,7 @@ pub mod log;
 mod notes;
 mod output;
 mod outside;
+mod pace;
 mod process;
 mod receive;
 mod replicas;
