@@ -7,6 +7,7 @@
 mod clock;
 mod commands;
 mod conns;
+mod crash;
 mod event_loop;
 mod failover;
 mod freer;
