@@ -543,6 +543,7 @@ impl Server {
                 self.close(id);
             }
             Order::Flushed => self.flushed(),
+            Order::Warn(text) => log!(Warning, "{text}"),
             Order::ResumePostponed => self.resume_postponed(),
             Order::CloseAfterReply(key) => {
                 if let Some(id) = self.conns.of_client(key) {

@@ -8,6 +8,7 @@
 mod clock;
 mod commands;
 mod conns;
+mod crash;
 mod event_loop;
 mod failover;
 mod freer;
