@@ -16,5 +16,7 @@ mod receiving;
 mod replication_log;
 mod scenarios_a;
 mod scenarios_cd;
+mod sentinels;
 mod settings;
+mod stopping;
 mod support;
