@@ -199,7 +199,7 @@ impl World {
     /// Waits until these sentinels name another primary than this, and gives it.
     #[track_caller]
     pub fn wait_for_another(&self, than: usize, sentinels: &[usize]) -> usize {
-        self.wait(|w| w.agreed(sentinels).is_some_and(|host| host != than), Duration::from_secs(40));
+        self.wait(|w| w.agreed(sentinels).is_some_and(|host| host != than), Duration::from_secs(60));
         self.agreed(sentinels).expect("they agree")
     }
 
