@@ -158,6 +158,12 @@ impl Server {
             Stage::None => match self.outside.link.primary.clone() {
                 Some((host, port)) => {
                     log!(Notice, "The replica {host}:{port} has taken over: shutting down.");
+                    // Started again as the primary that its file makes of it, there would be two of them.
+                    if self.engine.config.file.is_some()
+                        && let Err(error) = super::commands::config::rewrite_file(&self.outside, &self.engine)
+                    {
+                        log!(Warning, "The configuration file still makes a primary of this server: {error}");
+                    }
                     self.outside.shutdown = Some(Pending { step: Step::HandedOver, ..pending });
                 }
                 None => {

@@ -46,6 +46,10 @@ impl Server {
         self.start_transfers();
         self.saving_cron();
         self.shutdown_cron();
+        // A primary that has lost its replicas may not take writes for longer than it must.
+        if self.engine.config.min_replicas_to_write.get() > 0 {
+            self.outside.set_gates(&mut self.engine);
+        }
         if now_ms - self.second_ms >= 1000 {
             self.second_ms = now_ms;
             self.seconds += 1;

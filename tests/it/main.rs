@@ -18,5 +18,7 @@ mod replication_log;
 mod saving;
 mod scenarios_a;
 mod scenarios_cd;
+mod sentinels;
 mod settings;
+mod stopping;
 mod support;

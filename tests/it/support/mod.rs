@@ -3,10 +3,12 @@
 
 pub mod client;
 pub mod data;
+pub mod sentinel;
 
 pub use client::Client;
 use resp::Value;
 use std::collections::BTreeMap;
+use std::io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -286,15 +288,21 @@ impl Server {
         guard
     }
 
-    /// Runs a command on a connection that is kept for this.
+    /// Runs a command on a connection that is kept for this, and on a new one where that has been closed meanwhile:
+    /// sentinels close the connections of servers whose role they change.
     #[track_caller]
     pub fn call(&self, words: &[&str]) -> Value {
-        let mut guard = self.shared();
-        let result = guard.as_mut().unwrap().try_call(words);
-        if result.is_err() {
-            *guard = None;
-        }
-        drop(guard);
+        let once = || {
+            let mut guard = self.shared();
+            let result = guard.as_mut().unwrap().try_call(words);
+            if result.is_err() {
+                *guard = None;
+            }
+            result
+        };
+        let result = once();
+        let closed = matches!(&result, Err(e) if [UnexpectedEof, ConnectionReset, BrokenPipe].contains(&e.kind()));
+        let result = if closed && self.connect().is_ok() { once() } else { result };
         match result {
             Ok(value) => value,
             Err(error) => panic!("{words:?} on port {}: {error}\n{}", self.port, self.log()),
