@@ -15,6 +15,7 @@ mod protocol;
 mod receiving;
 mod replication_log;
 mod scenarios_a;
+mod scenarios_b;
 mod scenarios_cd;
 mod settings;
 mod support;
