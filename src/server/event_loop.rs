@@ -15,7 +15,7 @@
 use super::Server;
 use super::conns::Peer;
 use super::log::log;
-use engine::client::{Class, ClientFlags};
+use engine::client::ClientFlags;
 use engine::engine::{Flow, Order};
 use engine::eviction::Leaving;
 use net::{ConnId, DataSlot, Event};
@@ -26,6 +26,8 @@ use std::time::Duration;
 const WINDOW: usize = 64;
 /// Requests that one connection brings to a batch; what it has sent beyond them is left for the next round.
 const PART_REQUESTS_MAX: usize = 4096;
+/// Room for arguments that is kept from one batch to the next; one request may need much more.
+const SPANS_KEPT: usize = 1 << 15;
 /// Unsent replies above which a client's further requests wait until it has read some.
 const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
 /// Likewise where `maxmemory-clients` decides how much a client may take before it is closed.
@@ -94,6 +96,7 @@ impl Batch {
     fn clear(&mut self) {
         self.requests.clear();
         self.spans.clear();
+        self.spans.shrink_to(SPANS_KEPT);
         self.parts.clear();
         self.owned.clear();
     }
@@ -724,45 +727,6 @@ impl Server {
             || "(unknown)".into(),
             |c| format!("id={} addr={} laddr={} name={}", c.id, c.addr, c.laddr, String::from_utf8_lossy(&c.name)),
         )
-    }
-
-    /// A reply that is longer than its client may leave unread is not begun to be sent.
-    fn exceeds_hard_limit(&mut self, id: ConnId) -> bool {
-        let limits = &self.engine.config.client_output_buffer_limit.0;
-        if limits[0].hard_bytes == 0 && limits[2].hard_bytes == 0 {
-            return false;
-        }
-        self.check_output_limit(id);
-        self.conns.get(id).is_none()
-    }
-
-    /// Closes a client that leaves more unread than its class may.
-    pub fn check_output_limit(&mut self, id: ConnId) {
-        let Some(key) = self.conns.get(id).and_then(|c| c.client) else { return };
-        let now_ms = self.engine.store.now_ms;
-        let limits = self.engine.config.client_output_buffer_limit.0;
-        let Some(client) = self.engine.clients.get_mut(key) else { return };
-        let limit = match client.class() {
-            Class::Normal => limits[0],
-            Class::Replica => limits[1],
-            Class::PubSub => limits[2],
-            Class::Primary => return,
-        };
-        let bytes = client.output_bytes() as i64;
-        let hard = limit.hard_bytes > 0 && bytes >= limit.hard_bytes;
-        let mut soft = limit.soft_bytes > 0 && bytes >= limit.soft_bytes;
-        if soft {
-            let since = *client.soft_limit_since_ms.get_or_insert(now_ms);
-            soft = now_ms - since > limit.soft_seconds * 1000;
-        } else {
-            client.soft_limit_since_ms = None;
-        }
-        if hard || soft {
-            let text = self.client_text(id);
-            log!(Warning, "Client {text} scheduled to be closed ASAP for overcoming of output buffer limits.");
-            self.engine.stats.output_limit_closes += 1;
-            self.close(id);
-        }
     }
 }
 

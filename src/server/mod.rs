@@ -11,6 +11,7 @@ mod crash;
 mod event_loop;
 mod failover;
 mod freer;
+mod limits;
 mod link;
 mod listening;
 pub mod log;
