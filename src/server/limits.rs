@@ -2,12 +2,9 @@
 
 use super::Server;
 use super::log::log;
-use engine::client::Class;
+use engine::client::{Class, OUTPUT_UNCOUNTED_BYTES};
 use net::ConnId;
 
-/// Of what a client leaves unread so much is not counted against its limit, as in Redis, which keeps the first replies in a
-/// buffer of this size: the smallest limit still lets small replies through.
-const OUTPUT_UNCOUNTED_BYTES: i64 = 16 << 10;
 impl Server {
     /// A reply that is longer than its client may leave unread is not begun to be sent.
     pub fn exceeds_hard_limit(&mut self, id: ConnId) -> bool {
@@ -33,7 +30,7 @@ impl Server {
         };
         let mut bytes = client.output_bytes() as i64;
         if client.class() != Class::Replica {
-            bytes -= OUTPUT_UNCOUNTED_BYTES;
+            bytes -= OUTPUT_UNCOUNTED_BYTES as i64;
         }
         let hard = limit.hard_bytes > 0 && bytes >= limit.hard_bytes;
         let mut soft = limit.soft_bytes > 0 && bytes >= limit.soft_bytes;
