@@ -2,7 +2,7 @@
 
 use super::Server;
 use super::log::log;
-use engine::client::{Class, OUTPUT_UNCOUNTED_BYTES};
+use engine::client::{Class, OUTPUT_LIMIT_BYTES_MIN};
 use net::ConnId;
 
 impl Server {
@@ -28,12 +28,10 @@ impl Server {
             Class::PubSub => limits[2],
             Class::Primary => return,
         };
-        let mut bytes = client.output_bytes() as i64;
-        if client.class() != Class::Replica {
-            bytes -= OUTPUT_UNCOUNTED_BYTES as i64;
-        }
-        let hard = limit.hard_bytes > 0 && bytes >= limit.hard_bytes;
-        let mut soft = limit.soft_bytes > 0 && bytes >= limit.soft_bytes;
+        let bytes = client.output_bytes() as i64;
+        let counts = client.class() == Class::Replica || bytes > OUTPUT_LIMIT_BYTES_MIN as i64;
+        let hard = counts && limit.hard_bytes > 0 && bytes >= limit.hard_bytes;
+        let mut soft = counts && limit.soft_bytes > 0 && bytes >= limit.soft_bytes;
         if soft {
             let since = *client.soft_limit_since_ms.get_or_insert(now_ms);
             soft = now_ms - since > limit.soft_seconds * 1000;

@@ -14,7 +14,7 @@
 //! [`Engine::orders`].
 
 use crate::blocking::Blocking;
-use crate::client::{Class, Client, ClientFlags, ClientKey, Clients, Kept, OUTPUT_UNCOUNTED_BYTES};
+use crate::client::{Class, Client, ClientFlags, ClientKey, Clients, Kept, OUTPUT_LIMIT_BYTES_MIN};
 use crate::client_memory::ClientMemory;
 use crate::config::Config;
 use crate::effects::Stream;
@@ -628,7 +628,7 @@ impl Engine {
             _ => 0,
         };
         match hard {
-            1.. if !self.in_exec => (hard as usize).saturating_add(OUTPUT_UNCOUNTED_BYTES),
+            1.. if !self.in_exec => (hard as usize).max(OUTPUT_LIMIT_BYTES_MIN),
             _ => usize::MAX,
         }
     }
