@@ -15,6 +15,7 @@ mod protocol;
 mod receiving;
 mod replication_log;
 mod scenarios_a;
+mod scenarios_a_roles;
 mod scenarios_cd;
 mod sentinels;
 mod settings;
