@@ -144,7 +144,9 @@ impl Server {
         if let Some(driver) = &self.outside.sentinel {
             next = next.min(now + driver.wakes_in_ms());
         }
-        Some(Duration::from_millis((next - now).clamp(0, 1000) as u64))
+        let timeout = Duration::from_millis((next - now).clamp(0, 1000) as u64);
+        let held_ns = self.outside.replicas.pace.held_ns(self.engine.tick_ns);
+        Some(held_ns.map_or(timeout, |held| timeout.min(Duration::from_nanos(held))))
     }
 
     fn take_events(&mut self, events: &mut Vec<Event>) {
@@ -541,6 +543,7 @@ impl Server {
                 self.close(id);
             }
             Order::Flushed => self.flushed(),
+            Order::Warn(text) => log!(Warning, "{text}"),
             Order::ResumePostponed => self.resume_postponed(),
             Order::CloseAfterReply(key) => {
                 if let Some(id) = self.conns.of_client(key) {

@@ -8,6 +8,7 @@
 mod clock;
 mod commands;
 mod conns;
+mod crash;
 mod event_loop;
 mod failover;
 mod freer;
@@ -18,6 +19,7 @@ pub mod log;
 mod notes;
 mod output;
 mod outside;
+mod pace;
 mod process;
 mod receive;
 mod replicas;

@@ -12,6 +12,8 @@ pub enum Note {
     Signal(i32),
     /// A save has ended.
     Saved {
+        /// Which one it was: the end of a cancelled one is of no interest.
+        number: u64,
         /// What went wrong, if anything.
         error: Option<String>,
         /// How long it took, milliseconds.

@@ -93,6 +93,8 @@ pub struct Facts {
     pub backend: &'static str,
     /// The program's path.
     pub executable: String,
+    /// The program as it was called, for the process's title.
+    pub program: String,
 }
 
 impl Outside {

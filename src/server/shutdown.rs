@@ -11,11 +11,30 @@ use super::Server;
 use super::failover::Stage;
 use super::log::log;
 use super::outside::Outside;
+use super::saving::{data_path, save_now, temporary_path};
 use engine::config::values::ShutdownMode;
 use engine::engine::Engine;
 use engine::error::Error;
 use engine::pause::Holder;
 use std::process::ExitCode;
+use std::sync::Mutex;
+
+/// The temporary file of the last save, while that keeps the event loop busy.
+static LAST_SAVE: Mutex<Option<std::path::PathBuf>> = Mutex::new(None);
+
+fn set_last_save(path: Option<std::path::PathBuf>) {
+    *LAST_SAVE.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = path;
+}
+
+/// SIGINT has come, on the thread that waits for signals: during the last save it means to leave without it.
+pub fn insist() {
+    let path = LAST_SAVE.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+    if let Some(path) = path {
+        log!(Warning, "You insist... exiting now.");
+        let _ = std::fs::remove_file(path);
+        std::process::exit(1);
+    }
+}
 
 /// How the server is to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,11 +190,18 @@ impl Server {
         let Some(Pending { shutdown, .. }) = self.outside.shutdown else { return };
         self.tell_of_replicas();
         let mode = shutdown.mode;
+        if self.outside.saving.running_since_ms.is_some() {
+            log!(Warning, "A save is running in the background. Cancelling it.");
+            self.cancel_save();
+        }
         let has_data = self.outside.sentinel.is_none();
         let wanted = has_data && (mode.save || (!self.engine.config.save.0.is_empty() && !mode.nosave));
         if wanted && self.outside.loading_since_ms.is_none() {
             log!(Notice, "Saving the final RDB snapshot before exiting.");
-            if super::saving::save_now(&mut self.outside, &mut self.engine).is_err() && !mode.force {
+            set_last_save(Some(temporary_path(&data_path(&self.engine), None)));
+            let saved = save_now(&mut self.outside, &mut self.engine);
+            set_last_save(None);
+            if saved.is_err() && !mode.force {
                 log!(Warning, "Error trying to save the DB, can't exit.");
                 log!(Warning, "Errors trying to shut down the server. Check the logs for more information.");
                 self.outside.cancel_shutdown(&mut self.engine);

@@ -194,6 +194,16 @@ pub fn is_local(addr: &str) -> bool {
     ip.parse::<IpAddr>().map_or(port == "0", |ip| ip.is_loopback())
 }
 
+/// The program as it was called: by a link of its own, or by its name and a word.
+fn program() -> String {
+    let mut args = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
+    let name = args.next().unwrap_or_default();
+    match args.next() {
+        Some(role) if role == "server" || role == "sentinel" => format!("{name} {role}"),
+        _ => name,
+    }
+}
+
 fn start(config: Config, sentinel: Option<Box<super::sentinel::Driver>>) -> Result<Server, String> {
     if sentinel.is_some() {
         log::set_role(b'X');
@@ -234,6 +244,12 @@ fn start(config: Config, sentinel: Option<Box<super::sentinel::Driver>>) -> Resu
             .start()
             .map_err(|e| format!("Can't go into the background: {e}"))?;
     }
+    let program = program();
+    // Both want the thread that stays, and before there are others.
+    if config.set_proc_title && !sys::title::prepare() {
+        log!(Verbose, "There is no room for the process's title");
+    }
+    super::crash::prepare(config.crash_log_enabled);
     let pidfile = config.pidfile.get().to_owned();
     let default_pidfile = if sentinel.is_some() { "/var/run/redis-sentinel.pid" } else { "/var/run/redis.pid" };
     let pidfile = if pidfile.is_empty() && config.daemonize { default_pidfile.to_owned() } else { pidfile };
@@ -314,6 +330,7 @@ fn start(config: Config, sentinel: Option<Box<super::sentinel::Driver>>) -> Resu
             run_id: repl::ReplicationId::from_random(run_id).to_string(),
             backend: net.backend(),
             executable: std::env::current_exe().map_or(String::new(), |p| p.display().to_string()),
+            program,
         },
         loading_since_ms: None,
         asking: None,
@@ -349,6 +366,7 @@ fn start(config: Config, sentinel: Option<Box<super::sentinel::Driver>>) -> Resu
     server.banner();
     server.open_sockets()?;
     server.watch_signals()?;
+    process::set_title(&server.engine.config, &server.outside.facts.program);
     server.outside.apply_oom_score(&server.engine);
     process::set_watchdog(server.engine.config.watchdog_period.get());
     log!(Warning, "Server initialized");
@@ -383,12 +401,19 @@ impl Server {
     }
 
     fn watch_signals(&mut self) -> Result<(), String> {
-        use signal_hook::consts::{SIGINT, SIGTERM};
-        let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])
+        use signal_hook::consts::{SIGALRM, SIGINT, SIGTERM};
+        let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGALRM])
             .map_err(|e| format!("Can't watch for signals: {e}"))?;
         let (sender, waker) = (self.notes_sender.clone(), self.net.waker());
         let body = move || {
             for signal in signals.forever() {
+                if signal == SIGALRM {
+                    super::crash::show_stacks("Received SIGALRM");
+                    continue;
+                }
+                if signal == SIGINT {
+                    super::shutdown::insist();
+                }
                 if sender.send(Note::Signal(signal)).is_err() {
                     return;
                 }
@@ -487,7 +512,12 @@ impl Server {
     /// A setting has changed while the server runs.
     pub fn setting_changed(&mut self, name: &str) {
         match name {
-            "port" | "bind" => self.take_sockets(),
+            "port" | "bind" => {
+                self.take_sockets();
+                process::set_title(&self.engine.config, &self.outside.facts.program);
+            }
+            "proc-title-template" => process::set_title(&self.engine.config, &self.outside.facts.program),
+            "crash-log-enabled" => sys::stacks::enable(self.engine.config.crash_log_enabled),
             "maxmemory" | "maxmemory-policy" => {
                 self.engine.make_room();
             }

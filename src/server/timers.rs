@@ -181,7 +181,7 @@ impl Server {
         while let Ok(note) = self.notes.try_recv() {
             match note {
                 Note::Signal(signal) => self.signalled(signal),
-                Note::Saved { error, took_ms } => self.saved(error, took_ms),
+                Note::Saved { number, error, took_ms } => self.saved(number, error, took_ms),
                 Note::Role { primary } => self.role_told(primary),
                 Note::StartLoaded(result) => self.start_loaded(result),
                 Note::Transferred { client, id, error, bytes } => self.transferred(client, id, error, bytes),

@@ -7,6 +7,7 @@
 mod admin;
 mod client_memory;
 mod clients;
+mod crashes;
 mod failover;
 mod links;
 mod maxmemory;
@@ -14,6 +15,7 @@ mod process;
 mod protocol;
 mod receiving;
 mod replication_log;
+mod saving;
 mod scenarios_a;
 mod scenarios_a_roles;
 mod scenarios_cd;

@@ -108,6 +108,8 @@ pub enum Order {
     Flushed,
     /// A pause has ended: go on with all clients that it put off.
     ResumePostponed,
+    /// Tell the operator this.
+    Warn(String),
 }
 
 /// The state of the server as commands see it.

@@ -231,6 +231,45 @@ impl OptionValue for FileName {
     }
 }
 
+/// The process's title, with variables such as `{title}` in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TitleTemplate(pub String);
+
+impl TitleTemplate {
+    /// The variables that there are.
+    pub const VARIABLES: [&str; 7] =
+        ["title", "listen-addr", "server-mode", "port", "tls-port", "unixsocket", "config-file"];
+
+    /// The text with each variable's value in its place; none where it names a variable that there is not.
+    pub fn fill(&self, value: impl Fn(&str) -> String) -> Option<String> {
+        let mut text = String::new();
+        let mut rest = self.0.as_str();
+        while let Some((before, after)) = rest.split_once('{') {
+            let (name, after) = after.split_once('}')?;
+            text.push_str(before);
+            text.push_str(&Self::VARIABLES.contains(&name).then(|| value(name))?);
+            rest = after;
+        }
+        text.push_str(rest);
+        Some(text.trim_end().to_owned())
+    }
+}
+
+impl OptionValue for TitleTemplate {
+    fn parse(&mut self, words: &[&[u8]]) -> Result<(), String> {
+        let template = Self(utf8(one(words)?));
+        if template.fill(|_| String::new()).is_none() {
+            return Err("template format is invalid or contains unknown variables".into());
+        }
+        *self = template;
+        Ok(())
+    }
+
+    fn show(&self) -> String {
+        self.0.clone()
+    }
+}
+
 /// Several words, such as addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Words(pub Vec<String>);
