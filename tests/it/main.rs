@@ -18,6 +18,7 @@ mod replication_log;
 mod saving;
 mod scenarios_a;
 mod scenarios_a_roles;
+mod scenarios_b;
 mod scenarios_cd;
 mod sentinels;
 mod settings;

@@ -1,7 +1,7 @@
 //! Sentinels over our servers: what they read and do there, fail-overs, and a restarted primary that asks them for its role.
 
 use crate::support::client::{bulk, text, texts};
-use crate::support::sentinel::{NAME, Sentinel, group};
+use crate::support::watchers::{NAME, Sentinel, group};
 use crate::support::{Client, PATIENCE, Product, Server, free_port, have, holds_within, ours, wait_until};
 use std::io::{Read, Write};
 use std::net::TcpListener;

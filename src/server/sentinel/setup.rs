@@ -21,6 +21,12 @@ pub fn read(config: &Config) -> Result<Box<Driver>, String> {
         .append(true)
         .open(file)
         .map_err(|e| format!("Sentinel config file {shown} is not writable: {e}. Sentinel keeps its state there."))?;
+    // It is replaced as a whole, each time that something changes.
+    let folder = file.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).map_err(|e| {
+        let folder = folder.display();
+        format!("Sentinel config file {shown} cannot be replaced: {folder} is not writable: {e}. Sentinel keeps its state there.")
+    })?;
     let text = std::fs::read_to_string(file).map_err(|e| format!("Can't read the config file {shown}: {e}"))?;
     let mut seed = [0; 8];
     fill_random(&mut seed);

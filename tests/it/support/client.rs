@@ -64,6 +64,11 @@ pub fn texts(value: &Value) -> Vec<String> {
     }
 }
 
+/// Whether an error means that the other side has closed the connection.
+pub fn is_closing(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
+}
+
 /// A string reply.
 pub fn bulk(text: &str) -> Value {
     Value::Bulk(text.as_bytes().to_vec())
@@ -217,12 +222,7 @@ impl Client {
         loop {
             match self.try_reply() {
                 Ok(_) => {}
-                Err(error) => {
-                    return matches!(
-                        error.kind(),
-                        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
-                    );
-                }
+                Err(error) => return is_closing(error.kind()),
             }
         }
     }
