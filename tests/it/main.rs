@@ -17,6 +17,7 @@ mod receiving;
 mod replication_log;
 mod saving;
 mod scenarios_a;
+mod scenarios_a_roles;
 mod scenarios_b;
 mod scenarios_cd;
 mod sentinels;
