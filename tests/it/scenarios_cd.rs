@@ -139,14 +139,26 @@ fn d5_one_command_starts_a_primary_its_replicas_and_sentinels() {
     wait_until(PATIENCE, || Client::tcp(port + 2).unwrap().call(&["GET", "greeting"]) == bulk("hello"));
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     let mut out = String::new();
-    // When the last sentinel has been shown to know all, the primary dies.
-    let last = format!("sentinel port={} sees=ok primary=127.0.0.1:{port} replicas=2 sentinels=3", port + 5);
+    // When all have been shown to be well, the primary dies.
+    let shown = |out: &str, needles: &[&str]| out.lines().any(|line| needles.iter().all(|n| line.contains(n)));
+    let well = |out: &str| {
+        let primary = format!("primary=127.0.0.1:{port} ");
+        let replica =
+            |port: u16| shown(out, &[&format!("port={port} "), "role=replica", "link=up", "bytes_behind=0", "keys=1"]);
+        let sentinel = |port: u16| {
+            shown(out, &[&format!("sentinel port={port} "), "sees=ok", &primary, "replicas=2", "sentinels=3"])
+        };
+        shown(out, &[&format!("port={port} "), "role=primary_of_2", "keys=1"])
+            && (port + 1..port + 3).all(replica)
+            && (port + 3..port + 6).all(sentinel)
+    };
     for line in lines.by_ref() {
         out += &format!("{line}\n");
-        if line == last && out.matches("keys=1").count() > 3 {
+        if well(&out) {
             break;
         }
     }
+    assert!(well(&out), "{out}");
     Command::new("kill").args(["-9", &pids[0]]).status().unwrap();
     for line in lines.by_ref() {
         out += &format!("{line}\n");
@@ -159,17 +171,7 @@ fn d5_one_command_starts_a_primary_its_replicas_and_sentinels() {
     let output = child.wait_with_output().unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{out}{error}");
-    let shown = |needles: &[&str]| out.lines().any(|line| needles.iter().all(|n| line.contains(n)));
-    assert!(shown(&[&format!("port={port} "), "role=primary_of_2", "keys=1"]), "{out}");
-    for replica in port + 1..port + 3 {
-        assert!(shown(&[&format!("port={replica} "), "role=replica", "link=up", "bytes_behind=0", "keys=1"]), "{out}");
-    }
-    let primary = format!("primary=127.0.0.1:{port} ");
-    for sentinel in port + 3..port + 6 {
-        let it = format!("sentinel port={sentinel} ");
-        assert!(shown(&[&it, "sees=ok", &primary, "replicas=2", "sentinels=3"]), "{out}");
-    }
-    assert!(shown(&["event ", " +switch-master mymaster ", &port.to_string()]), "{out}");
+    assert!(shown(&out, &["event ", " +switch-master mymaster ", &port.to_string()]), "{out}");
     for pid in pids {
         let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         assert!(!command.contains("rekindle"), "process {pid} is still there");
