@@ -203,3 +203,22 @@ fn every_client_that_asks_for_a_shutdown_waits_and_hears_of_its_end() {
     assert_eq!(b.call(&["GET", "k"]), bulk("2"));
     assert!(a.log().contains("1 of 1 replicas are in sync when shutting down"));
 }
+
+#[test]
+fn an_error_on_the_link_is_told_to_the_operator() {
+    let primary = ours(&["--enable-debug-command", "yes"]);
+    let replica = ours(&["--replica-read-only", "no"]);
+    replica.follow(&primary);
+    assert_eq!(replica.number("unexpected_error_replies"), 0);
+    primary.ok(&["DEBUG", "REPLICATE", "no-such-command", "x"]);
+    replica.ok(&["SET", "n", "text"]);
+    assert_eq!(primary.int(&["INCR", "n"]), 1);
+    replica.wait_for_offset_of(&primary);
+    assert_eq!(replica.number("unexpected_error_replies"), 2);
+    let log = replica.log();
+    let told: Vec<&str> =
+        log.lines().filter(|l| l.contains("== CRITICAL == This replica is sending an error")).collect();
+    assert_eq!(told.len(), 2, "{log}");
+    assert!(told[0].contains("unknown command 'no-such-command'") && told[0].ends_with("command '<unknown>'"), "{log}");
+    assert!(told[1].contains("not an integer") && told[1].ends_with("command 'incr'"), "{log}");
+}
