@@ -222,3 +222,20 @@ fn an_error_on_the_link_is_told_to_the_operator() {
     assert!(told[0].contains("unknown command 'no-such-command'") && told[0].ends_with("command '<unknown>'"), "{log}");
     assert!(told[1].contains("not an integer") && told[1].ends_with("command 'incr'"), "{log}");
 }
+
+#[test]
+fn a_shorter_timeout_reaches_a_transfer_that_is_under_way() {
+    let primary = ours(&["--rdbcompression", "no", "--repl-timeout", "3600"]);
+    let value = "v".repeat(1 << 20);
+    for i in 0..40 {
+        primary.ok(&["SET", &format!("key:{i}"), &value]);
+    }
+    // A replica that reads nothing: the sockets take some megabytes.
+    let mut replica = primary.client();
+    replica.ok(&["REPLCONF", "capa", "eof", "capa", "psync2"]);
+    replica.send(&["PSYNC", "?", "-1"]);
+    wait_until(PATIENCE, || primary.log().contains("Background RDB transfer started"));
+    primary.ok(&["CONFIG", "SET", "repl-timeout", "1"]);
+    wait_until(PATIENCE, || primary.log().contains("Disconnecting timedout replica (full sync)"));
+    wait_until(PATIENCE, || primary.number("connected_slaves") == 0);
+}

@@ -105,7 +105,12 @@ fn decode(e: &mut Engine, key: &[u8], payload: &[u8]) -> Result<Entry> {
         }));
         return Err(bad);
     }
-    loader.into_entry(key).ok_or(bad)
+    let entry = loader.into_entry(key);
+    if entry.is_none() {
+        let what = form(payload.body);
+        e.orders.push(Order::Warn(format!("RESTORE refused a payload. {what} integrity check failed: it is empty")));
+    }
+    entry.ok_or(bad)
 }
 
 fn restore(e: &mut Engine, a: &Args) -> Result {
