@@ -26,6 +26,8 @@ use std::time::Duration;
 const WINDOW: usize = 64;
 /// Requests that one connection brings to a batch; what it has sent beyond them is left for the next round.
 const PART_REQUESTS_MAX: usize = 4096;
+/// Room for arguments that is kept from one batch to the next; one request may need much more.
+const SPANS_KEPT: usize = 1 << 18;
 /// Input of a waiting client above which it is no longer read.
 const INPUT_PAUSE_BYTES: usize = 1 << 20;
 /// Likewise of a client whose output is full. Many clients send a whole pipeline before they read the first reply;
@@ -88,6 +90,7 @@ impl Batch {
     fn clear(&mut self) {
         self.requests.clear();
         self.spans.clear();
+        self.spans.shrink_to(SPANS_KEPT);
         self.parts.clear();
         self.owned.clear();
     }

@@ -80,6 +80,7 @@ fn b1_the_file_is_whole_at_every_moment() {
     let group = Group::start(Product::Ours, 1, &[]);
     let sentinel = Sentinel::start(Product::Ours, &group.watched(1, 30_000, ""));
     sentinel.wait_to_know(1, 0);
+    sentinel.ok(&["SENTINEL", "FLUSHCONFIG"]);
     let (done, path) = (AtomicBool::new(false), sentinel.folder.file("sentinel.conf"));
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| {

@@ -14,7 +14,7 @@
 //! [`Engine::orders`].
 
 use crate::blocking::Blocking;
-use crate::client::{Class, ClientFlags, ClientKey, Clients, Kept};
+use crate::client::{Class, Client, ClientFlags, ClientKey, Clients, Kept, OUTPUT_LIMIT_BYTES_MIN};
 use crate::client_memory::ClientMemory;
 use crate::config::Config;
 use crate::effects::Stream;
@@ -625,9 +625,14 @@ impl Engine {
     /// Bytes of replies from which on the running client will be closed for its output limit: what would come
     /// after them need not be made.
     pub fn reply_cap(&self) -> usize {
-        match self.config.client_output_buffer_limit.0[0].hard_bytes {
-            1.. if self.in_exec => usize::MAX,
-            hard @ 1.. => hard as usize,
+        let limits = &self.config.client_output_buffer_limit.0;
+        let hard = match self.clients.get(self.current).map(Client::class) {
+            Some(Class::Normal) => limits[0].hard_bytes,
+            Some(Class::PubSub) => limits[2].hard_bytes,
+            _ => 0,
+        };
+        match hard {
+            1.. if !self.in_exec => (hard as usize).max(OUTPUT_LIMIT_BYTES_MIN),
             _ => usize::MAX,
         }
     }

@@ -89,12 +89,23 @@ pub fn set(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
     }
     // Sockets come last: what else is refused then leaves them alone.
     let (sockets, others): (Vec<_>, Vec<_>) = chosen.iter().partition(|(o, _)| matches!(o.name, "port" | "bind"));
+    let mut applied = Vec::new();
     for (option, name) in others.into_iter().chain(sockets) {
         // What already is as asked for needs nothing done.
         if option.show(&next) == option.show(&e.config) {
             continue;
         }
-        apply_outside(o, option.name, &mut next).map_err(|reason| refused(name, &reason))?;
+        if let Err(reason) = apply_outside(o, option.name, &mut next) {
+            // All of them or none: what has been applied is taken back.
+            let mut old = e.config.clone();
+            for name in applied {
+                if let Err(error) = apply_outside(o, name, &mut old) {
+                    log!(Warning, "{name} could not be set back: {error}");
+                }
+            }
+            return Err(refused(name, &reason));
+        }
+        applied.push(option.name);
     }
     for (option, _) in &chosen {
         option.copy(&next, &mut e.config);

@@ -402,8 +402,6 @@ fn replication(o: &mut Outside, e: &mut Engine, text: &mut String) {
     let backlog = o.replicas.backlog;
     let first = if backlog { o.log.first() + 1 } else { 0 };
     fields!(text,
-        // Valkey counts those between the two connections of its own way of syncing here; nobody takes that way.
-        "replicas_waiting_psync": 0,
         "master_failover_state": o.failover.stage.name(),
         "master_replid": o.history.id,
         "master_replid2": o.history.second_id,
