@@ -29,13 +29,15 @@ pub fn command(product: Product) -> Command {
 }
 
 impl Sentinel {
-    /// Starts one that watches this primary, down after a second.
+    /// Starts one that watches this primary, down after a second or two.
     #[track_caller]
     pub fn start(product: Product, primary: &Server, quorum: usize) -> Self {
         let (port, folder) = (free_port(), Folder::new());
+        // Redis's ask once a second: less than two would be one late answer on a busy machine.
+        let down_after = if product == Product::Redis { 2000 } else { 1000 };
         let text = format!(
             "port {port}\ndir {}\nsentinel monitor {NAME} 127.0.0.1 {} {quorum}\n\
-             sentinel down-after-milliseconds {NAME} 1000\nsentinel failover-timeout {NAME} 3000\n",
+             sentinel down-after-milliseconds {NAME} {down_after}\nsentinel failover-timeout {NAME} 3000\n",
             folder.path().display(),
             primary.port
         );
