@@ -26,6 +26,8 @@ use std::time::Duration;
 const WINDOW: usize = 64;
 /// Requests that one connection brings to a batch; what it has sent beyond them is left for the next round.
 const PART_REQUESTS_MAX: usize = 4096;
+/// Room for arguments that is kept from one batch to the next; one request may need much more.
+const SPANS_KEPT: usize = 1 << 18;
 /// Input of a waiting client above which it is no longer read.
 const INPUT_PAUSE_BYTES: usize = 1 << 20;
 /// Likewise of a client whose output is full. Many clients send a whole pipeline before they read the first reply;
@@ -88,6 +90,7 @@ impl Batch {
     fn clear(&mut self) {
         self.requests.clear();
         self.spans.clear();
+        self.spans.shrink_to(SPANS_KEPT);
         self.parts.clear();
         self.owned.clear();
     }
@@ -144,7 +147,9 @@ impl Server {
         if let Some(driver) = &self.outside.sentinel {
             next = next.min(now + driver.wakes_in_ms());
         }
-        Some(Duration::from_millis((next - now).clamp(0, 1000) as u64))
+        let timeout = Duration::from_millis((next - now).clamp(0, 1000) as u64);
+        let held_ns = self.outside.replicas.pace.held_ns(self.engine.tick_ns);
+        Some(held_ns.map_or(timeout, |held| timeout.min(Duration::from_nanos(held))))
     }
 
     fn take_events(&mut self, events: &mut Vec<Event>) {
@@ -541,6 +546,7 @@ impl Server {
                 self.close(id);
             }
             Order::Flushed => self.flushed(),
+            Order::Warn(text) => log!(Warning, "{text}"),
             Order::ResumePostponed => self.resume_postponed(),
             Order::CloseAfterReply(key) => {
                 if let Some(id) = self.conns.of_client(key) {

@@ -657,7 +657,16 @@ impl Server {
             self.engine.store.touch_all_watchers(db, None);
         }
         let took_ms = loaded.took_ms.max(1);
-        log!(Notice, "Done loading RDB, keys loaded: {}, keys expired: {}.", loaded.keys, loaded.expired);
+        for name in &loaded.empty_names {
+            log!(Notice, "skipping empty key: {}", String::from_utf8_lossy(name));
+        }
+        log!(
+            Notice,
+            "Done loading RDB, keys loaded: {}, keys expired: {}, empty keys skipped: {}.",
+            loaded.keys,
+            loaded.expired,
+            loaded.empty
+        );
         log!(
             Notice,
             "DB loaded from disk: {}.{:03} seconds, {} keys/s",

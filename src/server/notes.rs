@@ -12,10 +12,17 @@ pub enum Note {
     Signal(i32),
     /// A save has ended.
     Saved {
+        /// Which one it was: the end of a cancelled one is of no interest.
+        number: u64,
         /// What went wrong, if anything.
         error: Option<String>,
         /// How long it took, milliseconds.
         took_ms: u64,
+    },
+    /// The sentinels have said whom to follow, if anybody.
+    Role {
+        /// Where it is.
+        primary: Option<(String, u16)>,
     },
     /// The data set of the start has been read.
     StartLoaded(Result<Box<Loaded>, String>),

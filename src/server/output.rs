@@ -1,10 +1,9 @@
-//! What goes out to clients: one send per connection and batch, and the limits of what one may leave unread.
+//! What goes out to clients: one send per connection and batch.
 
 use super::Server;
 use super::conns::Peer;
 use super::event_loop::SPARE_BYTES_MAX;
-use super::log::log;
-use engine::client::{Class, ClientFlags};
+use engine::client::ClientFlags;
 use net::ConnId;
 
 /// Unsent replies above which a client's further requests wait until it has read some.
@@ -96,45 +95,6 @@ impl Server {
         let more = conn.client.and_then(|k| self.engine.clients.get(k)).is_some_and(|c| !c.out.buf.is_empty());
         if more || conn.close_when_sent || conn.paused || conn.held {
             self.touch(id);
-        }
-    }
-
-    /// A reply that is longer than its client may leave unread is not begun to be sent.
-    pub fn exceeds_hard_limit(&mut self, id: ConnId) -> bool {
-        let limits = &self.engine.config.client_output_buffer_limit.0;
-        if limits[0].hard_bytes == 0 && limits[2].hard_bytes == 0 {
-            return false;
-        }
-        self.check_output_limit(id);
-        self.conns.get(id).is_none()
-    }
-
-    /// Closes a client that leaves more unread than its class may.
-    pub fn check_output_limit(&mut self, id: ConnId) {
-        let Some(key) = self.conns.get(id).and_then(|c| c.client) else { return };
-        let now_ms = self.engine.store.now_ms;
-        let limits = self.engine.config.client_output_buffer_limit.0;
-        let Some(client) = self.engine.clients.get_mut(key) else { return };
-        let limit = match client.class() {
-            Class::Normal => limits[0],
-            Class::Replica => limits[1],
-            Class::PubSub => limits[2],
-            Class::Primary => return,
-        };
-        let bytes = client.output_bytes() as i64;
-        let hard = limit.hard_bytes > 0 && bytes >= limit.hard_bytes;
-        let mut soft = limit.soft_bytes > 0 && bytes >= limit.soft_bytes;
-        if soft {
-            let since = *client.soft_limit_since_ms.get_or_insert(now_ms);
-            soft = now_ms - since > limit.soft_seconds * 1000;
-        } else {
-            client.soft_limit_since_ms = None;
-        }
-        if hard || soft {
-            let text = self.client_text(id);
-            log!(Warning, "Client {text} scheduled to be closed ASAP for overcoming of output buffer limits.");
-            self.engine.stats.output_limit_closes += 1;
-            self.close(id);
         }
     }
 }

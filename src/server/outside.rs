@@ -62,6 +62,8 @@ pub struct Outside {
     pub facts: Facts,
     /// The data set of the start is being loaded.
     pub loading_since_ms: Option<i64>,
+    /// The sentinels are asked for our role before the start is over.
+    pub asking: Option<super::hint::Asking>,
     /// Where clients come in.
     pub sockets: super::listening::Sockets,
     /// Our place in the kernel's choice of victims.
@@ -91,6 +93,8 @@ pub struct Facts {
     pub backend: &'static str,
     /// The program's path.
     pub executable: String,
+    /// The program as it was called, for the process's title.
+    pub program: String,
 }
 
 impl Outside {
@@ -212,6 +216,7 @@ impl Outside {
         engine.gates.set(Gates::MISCONF, misconf);
         engine.gates.set(Gates::FEW_REPLICAS, few);
         engine.gates.set(Gates::LOADING, self.loading_since_ms.is_some() || self.link.is_loading_without_data());
+        engine.gates.set(Gates::ASKING, self.asking.as_ref().is_some_and(|asking| asking.is_last()));
         engine.gates.set(Gates::ASYNC_LOADING, self.link.is_loading_beside_data());
         engine.store.is_replica = following;
         super::log::set_role(if following { b'S' } else { b'M' });

@@ -163,6 +163,38 @@ fn processors(list: &str) -> Result<Vec<usize>, String> {
     Ok(all)
 }
 
+/// Shows in `ps` what the template says, unless `set-proc-title` forbids it.
+pub fn set_title(config: &Config, program: &str) {
+    if config.set_proc_title
+        && let Some(title) = config.proc_title_template.fill(|name| title_variable(config, program, name))
+    {
+        sys::title::set(&title);
+    }
+}
+
+fn title_variable(config: &Config, program: &str, name: &str) -> String {
+    match name {
+        "title" => program.to_owned(),
+        "listen-addr" => listen_addr(config),
+        "port" => config.port.get().to_string(),
+        "tls-port" => config.tls_port.get().to_string(),
+        "unixsocket" => config.unixsocket.get().to_owned(),
+        "config-file" => config.file.clone().unwrap_or_default(),
+        // `server-mode` is empty outside Sentinel and Cluster.
+        _ => String::new(),
+    }
+}
+
+/// The first address that clients come in by.
+fn listen_addr(config: &Config) -> String {
+    let port = config.port.get();
+    if port == 0 {
+        return config.unixsocket.get().to_owned();
+    }
+    let first = config.bind.0.first().map_or("*", |addr| addr.trim_start_matches('-'));
+    if first.contains(':') { format!("[{first}]:{port}") } else { format!("{first}:{port}") }
+}
+
 /// The number of a group, given by number or by a name in `/etc/group`.
 pub fn group_id(name: &str) -> Option<u32> {
     name.parse().ok().or_else(|| {
@@ -209,6 +241,7 @@ pub fn set_watchdog(period_ms: i64) {
                     Warning,
                     "The event loop has not come round for {period_ms} ms: a command or the system holds it up."
                 );
+                super::crash::show_stacks("Where all threads are");
                 seen.1 = rounds;
             }
             seen.0 = rounds;

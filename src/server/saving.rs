@@ -1,17 +1,18 @@
 //! Data files: saving a snapshot from a thread, loading at the start.
 //!
-//! A save writes `temp-PID.rdb`, forces it to disk, renames it over the old file and forces
+//! A save writes a temporary file, forces it to disk, renames it over the old file and forces
 //! the folder to disk: at every moment there is one whole file under the name.
 
 use super::Server;
 use super::log::log;
 use super::notes::Note;
-use engine::engine::Engine;
-use engine::rdb::{LoadOptions, Loaded, Position, SaveOptions, write_snapshot};
+use engine::engine::{Engine, Order};
+use engine::rdb::{LoadOptions, Loaded, Position, SaveOptions, Ticket, write_snapshot};
 use keyspace::Snapshot;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Saving, as `INFO persistence` and `stop-writes-on-bgsave-error` see it.
@@ -19,6 +20,10 @@ use std::time::Instant;
 pub struct Saving {
     /// Since when a save is under way, Unix milliseconds.
     pub running_since_ms: Option<i64>,
+    /// By which the running save can be cancelled.
+    pub ticket: Arc<Ticket>,
+    /// The number of the running or last save in the background.
+    pub number: u64,
     /// Another one was asked for meanwhile.
     pub scheduled: bool,
     /// When the data was last saved, Unix seconds.
@@ -42,6 +47,20 @@ pub struct Saving {
 }
 
 impl Saving {
+    /// Ends the save that is running, if it is not about to end anyway; whether none is running now.
+    fn cancel(&mut self, engine: &Engine) -> bool {
+        if self.running_since_ms.is_none() {
+            return true;
+        }
+        if !self.ticket.cancel() {
+            return false;
+        }
+        self.running_since_ms = None;
+        // Its thread removes the file too, but we may have ended by then.
+        let _ = fs::remove_file(temporary_path(&data_path(engine), Some(self.number)));
+        true
+    }
+
     /// Whether writes are refused because saving fails.
     pub fn blocks_writes(&self, engine: &Engine) -> bool {
         self.last_failed && engine.config.stop_writes_on_bgsave_error && !engine.config.save.0.is_empty()
@@ -92,11 +111,20 @@ pub fn write_file(snapshot: Snapshot, options: &SaveOptions, path: &Path, sync: 
     Ok(())
 }
 
+/// The file that a save writes before it takes the data file's place: of the save in the background with this number,
+/// or of the one on the event loop's thread.
+pub fn temporary_path(path: &Path, number: Option<u64>) -> PathBuf {
+    let number = number.map_or(String::new(), |n| format!(".{n}"));
+    path.with_file_name(format!("temp-{}{number}.rdb", std::process::id()))
+}
+
 /// Saves a snapshot under `path`, whole or not at all.
-pub fn save_snapshot(snapshot: Snapshot, options: &SaveOptions, path: &Path) -> Result<(), String> {
-    let temporary = path.with_file_name(format!("temp-{}.rdb", std::process::id()));
-    let written = write_file(snapshot, options, &temporary, true).and_then(|()| {
-        fs::rename(&temporary, path).map_err(|e| {
+fn save_snapshot(snapshot: Snapshot, options: &SaveOptions, path: &Path, temporary: &Path) -> Result<(), String> {
+    let written = write_file(snapshot, options, temporary, true).and_then(|()| {
+        if options.ticket.as_ref().is_some_and(|ticket| !ticket.commit()) {
+            return Err("cancelled".into());
+        }
+        fs::rename(temporary, path).map_err(|e| {
             format!(
                 "Error moving temp DB file {} on the final destination {}: {e}",
                 temporary.display(),
@@ -105,7 +133,7 @@ pub fn save_snapshot(snapshot: Snapshot, options: &SaveOptions, path: &Path) -> 
         })
     });
     if let Err(error) = written {
-        let _ = fs::remove_file(&temporary);
+        let _ = fs::remove_file(temporary);
         return Err(error);
     }
     // The new name must survive a crash too.
@@ -117,7 +145,8 @@ pub fn save_snapshot(snapshot: Snapshot, options: &SaveOptions, path: &Path) -> 
 pub fn save_now(outside: &mut super::outside::Outside, engine: &mut Engine) -> Result<(), String> {
     outside.take_effects(engine);
     let options = options(outside, engine);
-    let result = save_snapshot(engine.store.keyspace.snapshot(), &options, &data_path(engine));
+    let path = data_path(engine);
+    let result = save_snapshot(engine.store.keyspace.snapshot(), &options, &path, &temporary_path(&path, None));
     outside.saving.last_try_ms = engine.store.now_ms;
     match &result {
         Ok(()) => {
@@ -155,7 +184,13 @@ impl Server {
         saving.last_try_ms = now_ms;
         saving.scheduled = false;
         saving.dirty_at_start = self.engine.stats.dirty;
-        let options = options(&self.outside, &self.engine);
+        saving.ticket = Arc::default();
+        saving.number += 1;
+        let (number, ticket) = (saving.number, saving.ticket.clone());
+        // A FLUSHALL of this batch is in the snapshot already.
+        self.engine.orders.retain(|order| !matches!(order, Order::Flushed));
+        let mut options = options(&self.outside, &self.engine);
+        options.ticket = Some(ticket);
         let path = data_path(&self.engine);
         let begun_ns = super::clock::monotonic_ns();
         let snapshot = self.engine.store.keyspace.snapshot();
@@ -166,19 +201,22 @@ impl Server {
             super::process::bind_to_processors(&processors);
             let _registered = keyspace::memory::register_thread();
             let started = Instant::now();
-            let error = save_snapshot(snapshot, &options, &path).err();
-            let _ = sender.send(Note::Saved { error, took_ms: started.elapsed().as_millis() as u64 });
+            let error = save_snapshot(snapshot, &options, &path, &temporary_path(&path, Some(number))).err();
+            let _ = sender.send(Note::Saved { number, error, took_ms: started.elapsed().as_millis() as u64 });
             waker.wake();
         });
         if let Err(error) = spawned {
-            self.saved(Some(format!("can't start a thread: {error}")), 0);
+            self.saved(number, Some(format!("can't start a thread: {error}")), 0);
         }
         self.outside.saving.snapshot_us = (super::clock::monotonic_ns() - begun_ns) / 1000;
     }
 
     /// A background save has ended.
-    pub fn saved(&mut self, error: Option<String>, took_ms: u64) {
+    pub fn saved(&mut self, number: u64, error: Option<String>, took_ms: u64) {
         let saving = &mut self.outside.saving;
+        if number != saving.number || saving.running_since_ms.is_none() {
+            return;
+        }
         saving.running_since_ms = None;
         saving.last_took_s = (took_ms / 1000) as i64;
         match error {
@@ -201,9 +239,25 @@ impl Server {
         }
     }
 
-    /// After FLUSHALL, where there are save points, the file is made anew at once: a restart shall not bring back what
-    /// was thrown away.
+    /// Ends the save that is running, if any; whether none is running now.
+    pub fn cancel_save(&mut self) -> bool {
+        let was_running = self.outside.saving.running_since_ms.is_some();
+        let ended = self.outside.saving.cancel(&self.engine);
+        if was_running && ended {
+            log!(Notice, "Background saving cancelled");
+        }
+        ended
+    }
+
+    /// After FLUSHALL a save of the old data is of no use. Where there are save points, the file is made anew at once: a
+    /// restart shall not bring back what was thrown away.
     pub fn flushed(&mut self) {
+        if !self.cancel_save() {
+            // It is too late for the old data's file; the next one follows it.
+            self.outside.saving.scheduled |= !self.engine.config.save.0.is_empty();
+        } else if self.outside.saving.scheduled {
+            self.begin_save();
+        }
         let wanted = !self.engine.config.save.0.is_empty() && self.outside.saving.running_since_ms.is_none();
         if wanted && !self.outside.link.is_loading() && self.outside.loading_since_ms.is_none() {
             // The error is logged, and refuses writes where that is asked for.
@@ -242,7 +296,7 @@ impl Server {
     pub fn begin_start_load(&mut self) {
         let path = data_path(&self.engine);
         if !path.exists() {
-            self.ready();
+            self.start_data(None);
             return;
         }
         self.outside.loading_since_ms = Some(self.engine.store.now_ms);
@@ -277,9 +331,10 @@ impl Server {
 
     /// The data file has been loaded, or is not one.
     pub fn start_loaded(&mut self, result: Result<Box<Loaded>, String>) {
-        let mut loaded = match result {
-            Ok(loaded) => *loaded,
+        match result {
+            Ok(loaded) => self.start_data(Some(loaded)),
             Err(error) => {
+                log!(Warning, "Terminating server after rdb file reading failure.");
                 log!(Warning, "Fatal error loading the DB, check server logs. Exiting. {error}");
                 log!(
                     Warning,
@@ -287,10 +342,21 @@ impl Server {
                     data_path(&self.engine).display()
                 );
                 self.exit = Some(std::process::ExitCode::FAILURE);
-                return;
             }
-        };
+        }
+    }
+
+    /// The role is known and the data is there, if there is any: the start is over.
+    pub fn begin_to_serve(&mut self, data: Option<Box<Loaded>>) {
         self.outside.loading_since_ms = None;
+        if let Some(loaded) = data {
+            self.take_start_data(*loaded);
+        }
+        self.outside.set_gates(&mut self.engine);
+        self.ready();
+    }
+
+    fn take_start_data(&mut self, mut loaded: Loaded) {
         if let Some(Position { id, offset, db }) = loaded.replication.clone()
             && let Some(id) = repl::ReplicationId::parse(id.as_bytes())
         {
@@ -312,8 +378,6 @@ impl Server {
         self.take_over(loaded);
         self.tell_of_expired(&expired);
         self.outside.saving.last_save_s = self.engine.store.now_ms / 1000;
-        self.outside.set_gates(&mut self.engine);
-        self.ready();
     }
 }
 

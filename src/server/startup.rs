@@ -194,21 +194,21 @@ pub fn is_local(addr: &str) -> bool {
     ip.parse::<IpAddr>().map_or(port == "0", |ip| ip.is_loopback())
 }
 
+/// The program as it was called: by a link of its own, or by its name and a word.
+fn program() -> String {
+    let mut args = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
+    let name = args.next().unwrap_or_default();
+    match args.next() {
+        Some(role) if role == "server" || role == "sentinel" => format!("{name} {role}"),
+        _ => name,
+    }
+}
+
 fn start(config: Config, sentinel: Option<Box<super::sentinel::Driver>>) -> Result<Server, String> {
     if sentinel.is_some() {
         log::set_role(b'X');
     }
     log::set_level(config.loglevel);
-    let logfile = config.logfile.get();
-    if !logfile.is_empty() {
-        fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(logfile)
-            .map_err(|e| format!("Can't open the log file: {logfile}: {e}"))?;
-        let absolute = fs::canonicalize(logfile).map_or_else(|_| logfile.to_owned(), |p| p.display().to_string());
-        log::set_file(&absolute);
-    }
     match Syslog::open(&config) {
         Some(Ok(syslog)) => log::set_syslog(syslog),
         Some(Err(error)) => log!(Warning, "Can't reach syslog at /dev/log: {error}"),
@@ -220,6 +220,20 @@ fn start(config: Config, sentinel: Option<Box<super::sentinel::Driver>>) -> Resu
     let mut config = config;
     // Relative paths are from this folder now, so the option must not be one itself.
     config.dir.0 = std::env::current_dir().map_err(|e| e.to_string())?.display().to_string();
+    // Its name, too, is meant from there.
+    let logfile = config.logfile.get();
+    if !logfile.is_empty() {
+        fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(logfile)
+            .map_err(|e| format!("Can't open the log file: {logfile}: {e}"))?;
+        let absolute = fs::canonicalize(logfile).map_or_else(|_| logfile.to_owned(), |p| p.display().to_string());
+        log::set_file(&absolute);
+    }
+    if let Some(driver) = &sentinel {
+        driver.check_scripts()?;
+    }
     process::stop_for_upstart(&config);
     // A supervisor watches the process that it has started.
     let supervised = process::supervisor(&config) != Supervised::No;
@@ -230,6 +244,12 @@ fn start(config: Config, sentinel: Option<Box<super::sentinel::Driver>>) -> Resu
             .start()
             .map_err(|e| format!("Can't go into the background: {e}"))?;
     }
+    let program = program();
+    // Both want the thread that stays, and before there are others.
+    if config.set_proc_title && !sys::title::prepare() {
+        log!(Verbose, "There is no room for the process's title");
+    }
+    super::crash::prepare(config.crash_log_enabled);
     let pidfile = config.pidfile.get().to_owned();
     let default_pidfile = if sentinel.is_some() { "/var/run/redis-sentinel.pid" } else { "/var/run/redis.pid" };
     let pidfile = if pidfile.is_empty() && config.daemonize { default_pidfile.to_owned() } else { pidfile };
@@ -310,8 +330,10 @@ fn start(config: Config, sentinel: Option<Box<super::sentinel::Driver>>) -> Resu
             run_id: repl::ReplicationId::from_random(run_id).to_string(),
             backend: net.backend(),
             executable: std::env::current_exe().map_or(String::new(), |p| p.display().to_string()),
+            program,
         },
         loading_since_ms: None,
+        asking: None,
         shutdown: None,
         cron_paused: false,
         rewrite_all: false,
@@ -344,6 +366,7 @@ fn start(config: Config, sentinel: Option<Box<super::sentinel::Driver>>) -> Resu
     server.banner();
     server.open_sockets()?;
     server.watch_signals()?;
+    process::set_title(&server.engine.config, &server.outside.facts.program);
     server.outside.apply_oom_score(&server.engine);
     process::set_watchdog(server.engine.config.watchdog_period.get());
     log!(Warning, "Server initialized");
@@ -355,6 +378,8 @@ fn start(config: Config, sentinel: Option<Box<super::sentinel::Driver>>) -> Resu
     if let Some((host, port)) = server.engine.config.replicaof.0.clone() {
         server.outside.link.primary = Some((host, port));
         server.outside.set_gates(&mut server.engine);
+    } else {
+        server.ask_for_role();
     }
     server.begin_start_load();
     Ok(server)
@@ -376,12 +401,19 @@ impl Server {
     }
 
     fn watch_signals(&mut self) -> Result<(), String> {
-        use signal_hook::consts::{SIGINT, SIGTERM};
-        let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])
+        use signal_hook::consts::{SIGALRM, SIGINT, SIGTERM};
+        let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGALRM])
             .map_err(|e| format!("Can't watch for signals: {e}"))?;
         let (sender, waker) = (self.notes_sender.clone(), self.net.waker());
         let body = move || {
             for signal in signals.forever() {
+                if signal == SIGALRM {
+                    super::crash::show_stacks("Received SIGALRM");
+                    continue;
+                }
+                if signal == SIGINT {
+                    super::shutdown::insist();
+                }
                 if sender.send(Note::Signal(signal)).is_err() {
                     return;
                 }
@@ -480,7 +512,12 @@ impl Server {
     /// A setting has changed while the server runs.
     pub fn setting_changed(&mut self, name: &str) {
         match name {
-            "port" | "bind" => self.take_sockets(),
+            "port" | "bind" => {
+                self.take_sockets();
+                process::set_title(&self.engine.config, &self.outside.facts.program);
+            }
+            "proc-title-template" => process::set_title(&self.engine.config, &self.outside.facts.program),
+            "crash-log-enabled" => sys::stacks::enable(self.engine.config.crash_log_enabled),
             "maxmemory" | "maxmemory-policy" => {
                 self.engine.make_room();
             }

@@ -63,3 +63,23 @@ fn threads_keep_to_their_processors_and_sockets_to_their_group() {
     assert!(allowed.lines().any(|line| line == "Cpus_allowed_list:\t0"), "{allowed}");
     assert_eq!(std::fs::metadata(&path).unwrap().gid().to_string(), gid);
 }
+
+#[test]
+fn the_title_says_where_it_listens() {
+    let server = ours(&["--bind", "127.0.0.1"]);
+    let title = || proc_file(&server, "cmdline").trim_end_matches('\0').to_owned();
+    let program = crate::support::program();
+    let port = server.port;
+    assert_eq!(title(), format!("{program} server 127.0.0.1:{port}"));
+    server.ok(&[
+        "CONFIG",
+        "SET",
+        "proc-title-template",
+        "store {port} {tls-port} {unixsocket}{config-file}. {server-mode}",
+    ]);
+    assert!(holds_within(PATIENCE, || title() == format!("store {port} 0 .")), "{}", title());
+    let error = server.text(&["CONFIG", "SET", "proc-title-template", "{nothing}"]);
+    assert!(error.contains("template format is invalid"), "{error}");
+    let plain = ours(&["--set-proc-title", "no"]);
+    assert!(proc_file(&plain, "cmdline").contains("--set-proc-title"));
+}

@@ -337,3 +337,22 @@ fn a_pipeline_that_is_sent_before_any_reply_is_read() {
         assert_eq!(client.text(&["PING"]), "PONG");
     }
 }
+
+#[test]
+fn the_output_limit_ends_a_reply_without_end_and_lets_small_ones_through() {
+    let server = ours(&["--client-output-buffer-limit", "normal 10 0 0"]);
+    for words in
+        [["HRANDFIELD", "h", "-999999999"], ["SRANDMEMBER", "s", "-999999999"], ["ZRANDMEMBER", "z", "-99999999"]]
+    {
+        let mut client = server.client();
+        client.call(&["HSET", "h", "f", "v"]);
+        client.call(&["SADD", "s", "m"]);
+        client.call(&["ZADD", "z", "1", "m"]);
+        assert!(client.text(&["INFO", "server"]).len() > 100);
+        let before = server.number("used_memory_peak");
+        client.send(&words);
+        assert!(client.is_closed(), "{words:?}");
+        assert!(server.number("used_memory_peak") - before < 1_000_000, "{words:?}");
+    }
+    assert_eq!(server.number("client_output_buffer_limit_disconnections"), 3);
+}

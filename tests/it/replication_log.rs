@@ -80,3 +80,58 @@ fn replica_id(primary: &Server, port: u16) -> String {
     let line = list.lines().nth(position).unwrap();
     line.strip_prefix("id=").and_then(|rest| rest.split(' ').next()).unwrap().to_owned()
 }
+
+#[test]
+fn a_hard_limit_below_the_backlogs_size_cuts_nobody_off_within_it() {
+    let options = ["--client-output-buffer-limit", "replica 1mb 0 0", "--repl-backlog-size", "30mb"];
+    let (primary, replica) = (ours(&options), ours(&[]));
+    replica.follow(&primary);
+    replica.signal("STOP");
+    // More than the limit and what sockets take, less than the back-log.
+    write_much(&primary, 200);
+    replica.signal("CONT");
+    replica.wait_for_offset_of(&primary);
+    assert_eq!(primary.number("client_output_buffer_limit_disconnections"), 0, "{}", primary.log());
+    assert_eq!(primary.number("sync_full"), 1);
+    // Beyond that the limit holds.
+    replica.signal("STOP");
+    write_much(&primary, 600);
+    wait_until(PATIENCE, || primary.number("client_output_buffer_limit_disconnections") == 1);
+    replica.signal("CONT");
+    replica.wait_for_offset_of(&primary);
+    assert_same(&primary, &replica);
+}
+
+#[test]
+fn the_log_shrinks_when_the_replica_that_held_it_goes() {
+    let (primary, mut replica) = (ours(&[]), ours(&[]));
+    replica.follow(&primary);
+    let before = primary.number("mem_total_replication_buffers");
+    replica.signal("STOP");
+    write_much(&primary, 300);
+    wait_until(PATIENCE, || primary.number("repl_log_spilled_bytes") > 10_000_000);
+    replica.kill();
+    // Nothing is written any more: the loss alone must set it free.
+    let backlog = primary.number("repl_backlog_size");
+    wait_until(PATIENCE, || {
+        primary.number("repl_log_spilled_bytes") == 0
+            && primary.number("mem_total_replication_buffers") <= before + 2 * backlog
+    });
+    assert_eq!(primary.number("connected_slaves"), 0);
+}
+
+#[test]
+fn what_a_connection_said_of_itself_is_forgotten_with_it() {
+    let primary = ours(&[]);
+    let clients = primary.number("connected_clients");
+    let mut first = primary.client();
+    first.ok(&["REPLCONF", "listening-port", "7777", "ip-address", "192.0.2.1", "capa", "eof"]);
+    drop(first);
+    wait_until(PATIENCE, || primary.number("connected_clients") == clients);
+    // The next connection is given the place of the one that went; it says nothing of itself.
+    let mut second = primary.client();
+    second.send(&["PSYNC", "?", "-1"]);
+    wait_until(PATIENCE, || primary.number("connected_slaves") == 1);
+    let line = primary.info("slave0");
+    assert!(line.starts_with("ip=127.0.0.1,port=0,"), "{line}");
+}

@@ -160,6 +160,10 @@ pub struct Traffic {
     pub commands: u64,
 }
 
+/// So much a client may always leave unread, as in Redis, which keeps the first replies in a buffer of this size: the
+/// smallest limit still lets small replies through.
+pub const OUTPUT_LIMIT_BYTES_MIN: usize = 16 << 10;
+
 /// The class that output limits and `CLIENT KILL TYPE` go by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {

@@ -14,7 +14,7 @@
 //! [`Engine::orders`].
 
 use crate::blocking::Blocking;
-use crate::client::{Class, ClientFlags, ClientKey, Clients, Kept};
+use crate::client::{Class, Client, ClientFlags, ClientKey, Clients, Kept, OUTPUT_LIMIT_BYTES_MIN};
 use crate::client_memory::ClientMemory;
 use crate::config::Config;
 use crate::effects::Stream;
@@ -76,6 +76,8 @@ gates! {
     MONITORED = 7;
     /// A new data set is being loaded while the old one is still served.
     ASYNC_LOADING = 8;
+    /// Set beside `LOADING`: the data is there, and sentinels are asked for our role.
+    ASKING = 9;
 }
 
 impl Gates {
@@ -106,6 +108,8 @@ pub enum Order {
     Flushed,
     /// A pause has ended: go on with all clients that it put off.
     ResumePostponed,
+    /// Tell the operator this.
+    Warn(String),
 }
 
 /// The state of the server as commands see it.
@@ -389,10 +393,11 @@ impl Engine {
                 return Some(self.refuse(Some(command), error::OOM));
             }
         }
+        // PING, too, so that a sentinel takes a primary that cannot save for a dead one.
+        if (is_write || command.spec.name == "ping") && !from_primary && self.gates.any(Gates::MISCONF) {
+            return Some(self.refuse(Some(command), error::MISCONF));
+        }
         if is_write && !from_primary {
-            if self.gates.any(Gates::MISCONF) {
-                return Some(self.refuse(Some(command), error::MISCONF));
-            }
             if self.gates.any(Gates::FEW_REPLICAS) {
                 return Some(self.refuse(Some(command), error::NO_REPLICAS));
             }
@@ -429,7 +434,8 @@ impl Engine {
         }
         let loading_allowed = command.flags.has(Flags::LOADING) && !(is_exec && queued_lacks(self, Flags::LOADING));
         if self.gates.any(Gates::LOADING) && !from_primary && !loading_allowed {
-            return Some(self.refuse(Some(command), error::LOADING));
+            let asking = self.gates.any(Gates::ASKING);
+            return Some(self.refuse(Some(command), if asking { error::ASKING } else { error::LOADING }));
         }
         if self.gates.any(Gates::ASYNC_LOADING) && command.flags.has(Flags::NO_ASYNC_LOADING) && !from_primary {
             return Some(self.refuse(Some(command), error::LOADING));
@@ -619,9 +625,14 @@ impl Engine {
     /// Bytes of replies from which on the running client will be closed for its output limit: what would come
     /// after them need not be made.
     pub fn reply_cap(&self) -> usize {
-        match self.config.client_output_buffer_limit.0[0].hard_bytes {
-            1.. if self.in_exec => usize::MAX,
-            hard @ 1.. => hard as usize,
+        let limits = &self.config.client_output_buffer_limit.0;
+        let hard = match self.clients.get(self.current).map(Client::class) {
+            Some(Class::Normal) => limits[0].hard_bytes,
+            Some(Class::PubSub) => limits[2].hard_bytes,
+            _ => 0,
+        };
+        match hard {
+            1.. if !self.in_exec => (hard as usize).max(OUTPUT_LIMIT_BYTES_MIN),
             _ => usize::MAX,
         }
     }

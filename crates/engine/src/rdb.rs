@@ -14,6 +14,8 @@ use persist::visitor::{KeyMeta, Kind, Visit, VisitError, Visitor};
 use persist::writer::{Sink, Writer, WriterOptions};
 use persist::{SinkError, Source};
 use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 /// Where in a replication stream data stands.
@@ -44,6 +46,35 @@ pub struct SaveOptions {
     access: AccessKind,
     /// `rdb-key-save-delay`: microseconds of sleep after each key; negative: one microsecond after each so many keys.
     key_delay: i64,
+    /// By which whoever asked for the save can end it.
+    pub ticket: Option<Arc<Ticket>>,
+}
+
+/// A save that can be cancelled up to the moment when its file takes the old one's place.
+#[derive(Debug, Default)]
+pub struct Ticket(AtomicU8);
+
+impl Ticket {
+    const CANCELLED: u8 = 1;
+    const COMMITTED: u8 = 2;
+
+    fn leave_open(&self, to: u8) -> bool {
+        self.0.compare_exchange(0, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Ends the save; false where it is too late.
+    pub fn cancel(&self) -> bool {
+        self.leave_open(Self::CANCELLED)
+    }
+
+    /// From now on it cannot be cancelled; false where it has been.
+    pub fn commit(&self) -> bool {
+        self.leave_open(Self::COMMITTED)
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == Self::CANCELLED
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,15 +104,23 @@ impl SaveOptions {
             used_memory: 0,
             access: access_kind(config.maxmemory_policy),
             key_delay: config.rdb_key_save_delay.get(),
+            ticket: None,
         }
     }
 }
 
-/// Sleeps as the options for tests say.
-fn delay(setting: i64, keys: u64) {
+/// Sleeps as the options for tests say, unless the work is cancelled meanwhile.
+fn delay(setting: i64, keys: u64, is_cancelled: impl Fn() -> bool) {
     match setting {
         0 => {}
-        us @ 1.. => std::thread::sleep(Duration::from_micros(us as u64)),
+        us @ 1.. => {
+            let mut left = Duration::from_micros(us as u64);
+            while !left.is_zero() && !is_cancelled() {
+                let nap = left.min(Duration::from_millis(10));
+                std::thread::sleep(nap);
+                left -= nap;
+            }
+        }
         each if keys.is_multiple_of(each.unsigned_abs()) => std::thread::sleep(Duration::from_micros(1)),
         _ => {}
     }
@@ -113,7 +152,11 @@ fn write_all(snapshot: Snapshot, sink: &mut dyn Sink, options: &SaveOptions) -> 
         while let Some(entry) = entries.next_entry() {
             write_entry(&mut writer, entry, options.access, options.now_s)?;
             keys += 1;
-            delay(options.key_delay, keys);
+            let is_cancelled = || options.ticket.as_ref().is_some_and(|ticket| ticket.is_cancelled());
+            delay(options.key_delay, keys, is_cancelled);
+            if is_cancelled() {
+                return Err(SinkError::new("cancelled"));
+            }
         }
     }
     writer.finish()?;
@@ -224,6 +267,9 @@ impl LoadOptions {
     }
 }
 
+/// How many keys that held nothing are named.
+const EMPTY_NAMES_MAX: usize = 10;
+
 /// A data set that has been loaded.
 #[derive(Debug)]
 pub struct Loaded {
@@ -237,6 +283,8 @@ pub struct Loaded {
     pub expired_names: Vec<(usize, Box<[u8]>)>,
     /// Keys left out because they held nothing.
     pub empty: u64,
+    /// The names of the first of them.
+    pub empty_names: Vec<Box<[u8]>>,
     /// What the data goes by, if it says so.
     pub replication: Option<Position>,
     /// The database that the replication stream has selected after the data.
@@ -284,6 +332,7 @@ pub struct Loader {
     partial: Option<Partial>,
     loaded: (u64, u64, u64),
     expired_names: Vec<(usize, Box<[u8]>)>,
+    empty_names: Vec<Box<[u8]>>,
     replication: (Option<String>, Option<u64>),
     stream_db: usize,
     aux: Vec<(String, String)>,
@@ -299,6 +348,7 @@ impl Loader {
             partial: None,
             loaded: (0, 0, 0),
             expired_names: Vec::new(),
+            empty_names: Vec::new(),
             replication: (None, None),
             stream_db: 0,
             aux: Vec::new(),
@@ -323,6 +373,7 @@ impl Loader {
             expired,
             expired_names: self.expired_names,
             empty,
+            empty_names: self.empty_names,
             replication,
             stream_db,
             aux: self.aux,
@@ -364,7 +415,7 @@ impl Loader {
         db.insert(entry);
         debug_assert!(db.len() > before);
         self.loaded.0 += 1;
-        delay(self.options.key_delay, self.loaded.0);
+        delay(self.options.key_delay, self.loaded.0, || false);
         Ok(())
     }
 
@@ -549,8 +600,11 @@ impl Visitor for Loader {
         self.put(Entry::new_value(&partial.key, partial.value, partial.expire_ms), partial.access)
     }
 
-    fn empty_key(&mut self, _: &KeyMeta<'_>) -> Visit {
+    fn empty_key(&mut self, meta: &KeyMeta<'_>) -> Visit {
         self.loaded.2 += 1;
+        if self.empty_names.len() < EMPTY_NAMES_MAX {
+            self.empty_names.push(meta.key.into());
+        }
         Ok(())
     }
 }

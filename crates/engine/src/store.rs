@@ -105,6 +105,8 @@ pub struct Store {
     pub own_expiring: BTreeSet<(i64, usize, Box<[u8]>)>,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expire: bool,
+    /// DEBUG SET-SKIP-CHECKSUM-VALIDATION: checksums of payloads and files are not looked at.
+    pub skip_checksums: bool,
     /// Effects of the running command.
     pub fx: Effects,
     /// The command that removes a key whose time has come, for replicas: `UNLINK` or `DEL`, by `lazyfree-lazy-expire`.
@@ -179,6 +181,7 @@ impl Store {
             frozen: false,
             own_expiring: BTreeSet::new(),
             active_expire: true,
+            skip_checksums: false,
             fx: Effects::default(),
             expire_word: b"UNLINK",
             evict_word: b"UNLINK",

@@ -27,7 +27,7 @@ impl fmt::Display for PackedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             PackedError::Odd => write!(f, "the last element of a listpack of pairs has no partner"),
-            PackedError::Double => write!(f, "a field or member is there twice"),
+            PackedError::Double => write!(f, "listpack with dup elements: a field or member is there twice"),
             PackedError::Score { index } => {
                 write!(f, "element {index} should be a score and is none")
             }

@@ -107,7 +107,7 @@ impl fmt::Display for Fault {
             Fault::Corrupt(text) => f.write_str(text),
             Fault::TooLong { what, len, max } => write!(f, "{what} of {len} bytes is longer than {max} bytes"),
             Fault::Checksum { stated, real } => {
-                write!(f, "the checksum is {real:016x} and not {stated:016x} as the data says")
+                write!(f, "RDB CRC error: the checksum is {real:016x} and not {stated:016x} as the data says")
             }
             Fault::Refused(error) => write!(f, "{error}"),
         }

@@ -77,16 +77,25 @@ pub fn dump_payload(mut value: Vec<u8>, version: u32) -> Vec<u8> {
 /// # Errors
 /// The bytes are no payload, or not one that can be read. The value itself is not looked at.
 pub fn check_payload(bytes: &[u8]) -> Result<Payload<'_>, PayloadError> {
+    let payload = split_payload(bytes)?;
+    let (summed, stated) = bytes.split_at(bytes.len() - 8);
+    if checksum(CrcAlgorithm::Crc64Redis, summed).to_le_bytes() != stated {
+        return Err(PayloadError::Checksum);
+    }
+    Ok(payload)
+}
+
+/// Checks the version of a payload and leaves its checksum unseen.
+///
+/// # Errors
+/// The bytes are no payload, or not one that can be read.
+pub fn split_payload(bytes: &[u8]) -> Result<Payload<'_>, PayloadError> {
     let Some((body, footer)) = bytes.split_last_chunk::<FOOTER_LEN>() else {
         return Err(PayloadError::Short);
     };
     let version = u16::from_le_bytes([footer[0], footer[1]]);
     if !version_is_known(u32::from(version)) {
         return Err(PayloadError::Version(version));
-    }
-    let (summed, stated) = bytes.split_at(bytes.len() - 8);
-    if checksum(CrcAlgorithm::Crc64Redis, summed).to_le_bytes() != stated {
-        return Err(PayloadError::Checksum);
     }
     Ok(Payload { body, version: u32::from(version) })
 }

@@ -380,6 +380,18 @@ impl<S: Source> Decoder<S> {
         if !len.is_multiple_of(2) {
             return self.corrupt(at, format!("{len} elements do not make pairs"));
         }
+        // Whether a zipmap, the oldest of the packed forms, may stay packed depends on the length of its values too, as
+        // in Redis: its fields come one by one.
+        if number == kind::HASH_ZIPMAP && len > 0 {
+            self.visited(visitor.begin(meta, Kind::Hash, len as u64 / 2))?;
+            let (mut field_digits, mut value_digits) = ([0; I64_TEXT_MAX], [0; I64_TEXT_MAX]);
+            let mut elems = pairs.iter();
+            while let (Some(field), Some(value)) = (elems.next(), elems.next()) {
+                let (field, value) = (field.as_bytes(&mut field_digits), value.as_bytes(&mut value_digits));
+                self.visited(visitor.hash_field(field, value, None))?;
+            }
+            return self.visited(visitor.end());
+        }
         self.visited(match number {
             _ if len == 0 => visitor.empty_key(meta),
             kind::ZSET_ZIPLIST | kind::ZSET_LISTPACK => visitor.zset_packed(meta, pairs),

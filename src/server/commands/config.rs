@@ -89,12 +89,23 @@ pub fn set(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
     }
     // Sockets come last: what else is refused then leaves them alone.
     let (sockets, others): (Vec<_>, Vec<_>) = chosen.iter().partition(|(o, _)| matches!(o.name, "port" | "bind"));
+    let mut applied = Vec::new();
     for (option, name) in others.into_iter().chain(sockets) {
         // What already is as asked for needs nothing done.
         if option.show(&next) == option.show(&e.config) {
             continue;
         }
-        apply_outside(o, option.name, &mut next).map_err(|reason| refused(name, &reason))?;
+        if let Err(reason) = apply_outside(o, option.name, &mut next) {
+            // All of them or none: what has been applied is taken back.
+            let mut old = e.config.clone();
+            for name in applied {
+                if let Err(error) = apply_outside(o, name, &mut old) {
+                    log!(Warning, "{name} could not be set back: {error}");
+                }
+            }
+            return Err(refused(name, &reason));
+        }
+        applied.push(option.name);
     }
     for (option, _) in &chosen {
         option.copy(&next, &mut e.config);
@@ -145,6 +156,13 @@ fn apply_outside(o: &mut Outside, name: &str, next: &mut config::Config) -> std:
 
 /// CONFIG REWRITE.
 pub fn rewrite(o: &Outside, e: &mut Engine) -> Result {
+    rewrite_file(o, e)?;
+    e.out.ok();
+    Ok(())
+}
+
+/// Writes the present settings into the configuration file.
+pub fn rewrite_file(o: &Outside, e: &Engine) -> Result {
     let Some(path) = e.config.file.clone() else {
         return Err(Error::fixed("ERR The server is running without a config file"));
     };
@@ -160,7 +178,6 @@ pub fn rewrite(o: &Outside, e: &mut Engine) -> Result {
     )
     .map_err(failed)?;
     log!(Notice, "CONFIG REWRITE executed with success.");
-    e.out.ok();
     Ok(())
 }
 

@@ -41,6 +41,10 @@ pub fn debug(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
             e.store.active_expire = int(&a[2])? != 0;
             e.out.ok();
         }
+        () if is(word, "set-skip-checksum-validation") && a.len() == 3 => {
+            e.store.skip_checksums = int(&a[2])? != 0;
+            e.out.ok();
+        }
         () if is(word, "pause-cron") && a.len() == 3 => {
             o.cron_paused = int(&a[2])? != 0;
             e.out.ok();
@@ -121,9 +125,11 @@ pub fn debug(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
             e.store.fx.rewrite(db, &words);
             e.out.ok();
         }
-        () if is(word, "segfault") || is(word, "panic") || is(word, "assert") => {
-            crate::server::log::write(crate::server::log::Level::Warning, "DEBUG asked for a crash");
-            std::process::abort();
+        () if is(word, "segfault") => {
+            signal_hook::low_level::raise(signal_hook::consts::SIGSEGV).map_err(|e| Error::new(format!("ERR {e}")))?;
+        }
+        () if is(word, "panic") || is(word, "assert") => {
+            panic!("DEBUG {} was asked for", String::from_utf8_lossy(word))
         }
         () if is(word, "help") => e.out.array(0),
         () => return Err(Error::unknown_subcommand("debug", word)),
@@ -241,6 +247,7 @@ fn reload(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
     }
     let mut options = LoadOptions::from_config(&e.config, e.store.now_ms);
     options.keep_expired = !flush;
+    options.checksum &= !e.store.skip_checksums;
     match saving::load_file(&saving::data_path(e), &options) {
         Ok(loaded) => {
             drop(e.store.keyspace.replace(loaded.keyspace));

@@ -21,7 +21,7 @@ use super::log::{self, Level, log};
 use super::notes::Note;
 use super::outside::Outside;
 use super::{Server, clock};
-use ::sentinel::{Action, ClientId, Event, LinkId, LogLevel, Millis, Reply, ScriptId, Sentinel};
+use ::sentinel::{Action, ClientId, Event, LinkId, LogLevel, Millis, Reply, SaveId, ScriptId, Sentinel};
 use engine::client::ClientKey;
 use engine::config::values;
 use engine::engine::Engine;
@@ -50,6 +50,12 @@ pub struct Driver {
     file: PathBuf,
 }
 
+/// Writes the configuration file, and tells how that went.
+fn saved(save: SaveId, file: &Path, text: &str) -> Event {
+    let error = super::startup::write_atomically(file, text.as_bytes()).err();
+    Event::Saved { save, error: error.map(|e| format!("{}: {e}", file.display())) }
+}
+
 /// What time it is.
 fn now() -> Millis {
     Millis { monotonic: CLOCK_START_MS + clock::monotonic_ns() / 1_000_000, wall: clock::unix_ms() }
@@ -68,7 +74,17 @@ impl Driver {
             file: file.to_owned(),
         };
         driver.collect();
+        driver.save_first();
         driver
+    }
+
+    /// A new sentinel writes its id into its file before anybody can ask for it.
+    fn save_first(&mut self) {
+        let is_save = |action: &Action| matches!(action, Action::Save { .. });
+        let at = self.todo.iter().position(is_save);
+        if let Some(Action::Save { save, text }) = at.and_then(|at| self.todo.remove(at)) {
+            self.handle(saved(save, &self.file, &text));
+        }
     }
 
     fn collect(&mut self) {
@@ -175,10 +191,7 @@ impl Server {
             Action::Send { link, args } => self.send_on_link(link, &args),
             Action::Save { save, text } => {
                 let file = driver.file.clone();
-                self.in_background(move || {
-                    let error = super::startup::write_atomically(&file, text.as_bytes()).err();
-                    Event::Saved { save, error: error.map(|e| format!("{}: {e}", file.display())) }
-                });
+                self.in_background(move || saved(save, &file, &text));
             }
             Action::Answer { client, reply } => {
                 if let Some(key) = driver.waiting.remove(&client.0) {

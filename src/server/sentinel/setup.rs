@@ -9,7 +9,7 @@ use std::path::Path;
 /// Reads the `sentinel` lines of the file that the settings came from.
 ///
 /// # Errors
-/// Text for the operator: no file, a file that cannot be rewritten, a line that makes no sense, a script that cannot be executed.
+/// Text for the operator: no file, a file that cannot be rewritten, a line that makes no sense.
 pub fn read(config: &Config) -> Result<Box<Driver>, String> {
     let Some(file) = config.file.as_deref().map(Path::new) else {
         return Err("Sentinel needs a config file on disk, since it keeps what it learns there: \
@@ -40,12 +40,22 @@ pub fn read(config: &Config) -> Result<Box<Driver>, String> {
     };
     let machine = Sentinel::new(setup, now())
         .map_err(|e| format!("Reading the configuration file, at line {}\n>>> '{}'\n{}", e.line, e.text, e.reason))?;
-    for (path, complaint) in machine.configured_scripts() {
-        if !is_executable(&path) {
-            return Err(format!("{complaint} It is {path}."));
+    Ok(Box::new(Driver::new(machine, file)))
+}
+
+impl Driver {
+    /// Whether the scripts that the file names can be executed. Their paths are meant from the folder of the option `dir`, so this is
+    /// for when we are there.
+    ///
+    /// # Errors
+    /// Says which one cannot.
+    pub fn check_scripts(&self) -> Result<(), String> {
+        let all = self.machine.configured_scripts();
+        match all.iter().find(|(path, _)| !is_executable(path)) {
+            Some((path, complaint)) => Err(format!("{complaint} It is {path}.")),
+            None => Ok(()),
         }
     }
-    Ok(Box::new(Driver::new(machine, file)))
 }
 
 /// Whether this process may execute a file.

@@ -89,10 +89,14 @@ impl Client {
 
     /// Connects to a port of an address.
     pub fn host(host: &str, port: u16) -> io::Result<Self> {
-        let socket = TcpStream::connect((host, port))?;
-        socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(REPLY_LIMIT))?;
-        Ok(Self { socket: Socket::Tcp(socket), input: Vec::new(), at: 0 })
+        Ok(Self::over(TcpStream::connect((host, port))?))
+    }
+
+    /// Over a connection that was made elsewhere.
+    pub fn over(socket: TcpStream) -> Self {
+        socket.set_nodelay(true).unwrap();
+        socket.set_read_timeout(Some(REPLY_LIMIT)).unwrap();
+        Self { socket: Socket::Tcp(socket), input: Vec::new(), at: 0 }
     }
 
     /// Connects to a Unix socket.

@@ -4,6 +4,7 @@
 pub mod client;
 pub mod data;
 pub mod sentinel;
+pub mod watchers;
 
 pub use client::Client;
 use resp::Value;

@@ -79,9 +79,9 @@ fn key_flag(word: &str) -> String {
     if matches!(word, "RW" | "RO" | "OW" | "RM") { word.into() } else { word.to_ascii_lowercase() }
 }
 
-fn key_flags(out: &mut Out, key: &KeySpec) {
-    out.set(key.flags.len());
-    for word in key.flags {
+fn key_flags(out: &mut Out, flags: &[&str]) {
+    out.set(flags.len());
+    for word in flags {
         out.simple(&key_flag(word));
     }
 }
@@ -89,7 +89,7 @@ fn key_flags(out: &mut Out, key: &KeySpec) {
 fn key_spec(out: &mut Out, key: &KeySpec) {
     out.map(3);
     out.bulk(b"flags");
-    key_flags(out, key);
+    key_flags(out, key.flags);
     let part = |out: &mut Out, title: &str, kind: &str, facts: &[(&str, i64)]| {
         out.bulk(title.as_bytes());
         out.map(2);
@@ -359,7 +359,7 @@ fn list(e: &mut Engine, a: &Args) -> Result {
 }
 
 /// The request that is an argument of COMMAND GETKEYS, and its keys.
-fn keys_of(e: &Engine, a: &Args) -> Result<Vec<(Vec<u8>, &'static KeySpec)>> {
+fn keys_of(e: &Engine, a: &Args) -> Result<Vec<(Vec<u8>, &'static [&'static str])>> {
     let words: Vec<&[u8]> = a.iter_from(2).collect();
     let mut bytes = Vec::new();
     resp::encode_command(&mut bytes, words.iter().copied());
@@ -393,7 +393,13 @@ fn keys_of(e: &Engine, a: &Args) -> Result<Vec<(Vec<u8>, &'static KeySpec)>> {
     if found.is_empty() && !command.flags.has(Flags::NO_MANDATORY_KEYS) {
         return Err(Error::fixed("ERR Invalid arguments specified for command"));
     }
-    Ok(found.into_iter().map(|(i, spec)| (args[i].to_vec(), spec)).collect())
+    let flags = |spec: &KeySpec| match command.spec.name {
+        // SET reads the old value only where that is asked for.
+        "set" if args.iter_from(3).any(|word| is(word, "GET")) => &["RW", "ACCESS", "UPDATE"][..],
+        "set" => &["OW", "UPDATE"][..],
+        _ => spec.flags,
+    };
+    Ok(found.into_iter().map(|(i, spec)| (args[i].to_vec(), flags(spec))).collect())
 }
 
 fn getkeys(e: &mut Engine, a: &Args) -> Result {
@@ -408,10 +414,10 @@ fn getkeys(e: &mut Engine, a: &Args) -> Result {
 fn getkeysandflags(e: &mut Engine, a: &Args) -> Result {
     let keys = keys_of(e, a)?;
     e.out.array(keys.len());
-    for (key, spec) in keys {
+    for (key, flags) in keys {
         e.out.array(2);
         e.out.bulk(&key);
-        key_flags(&mut e.out, spec);
+        key_flags(&mut e.out, flags);
     }
     Ok(())
 }

@@ -59,6 +59,8 @@ struct SetOptions {
     get: bool,
     keep_ttl: bool,
     expiry: Option<Expiry>,
+    /// The expiry was given as a time in milliseconds, so the request can be replayed as it is.
+    means_the_same_later: bool,
 }
 
 fn set_options(a: &Args, now_ms: i64) -> Result<SetOptions> {
@@ -74,6 +76,7 @@ fn set_options(a: &Args, now_ms: i64) -> Result<SetOptions> {
             () => match Unit::of_word(word) {
                 Some(unit) if o.expiry.is_none() && !o.keep_ttl && i + 1 < a.len() => {
                     o.expiry = Some(expiry(&a[i + 1], unit, now_ms, "set")?);
+                    o.means_the_same_later = is(word, "PXAT");
                     i += 1;
                 }
                 _ => return Err(error::SYNTAX),
@@ -105,16 +108,16 @@ fn set(e: &mut Engine, a: &Args) -> Result {
         }
     }
     let expiry = if o.keep_ttl { Expiry::Keep } else { o.expiry.unwrap_or(Expiry::Clear) };
-    store_expiring(e, &a[1], &a[2], expiry, o.keep_ttl);
+    store_expiring(e, &a[1], &a[2], expiry, o.keep_ttl, o.means_the_same_later);
     if !o.get {
         e.out.ok();
     }
     Ok(())
 }
 
-/// Sets a string and propagates it as a plain SET with an absolute time, which means the
-/// same whenever and wherever it is replayed. A time that has passed already is a deletion.
-fn store_expiring(e: &mut Engine, key: &[u8], value: &[u8], expiry: Expiry, keep_ttl: bool) {
+/// Sets a string and propagates it, unless its request can be replayed as it is (`verbatim`), as a plain SET with an
+/// absolute time, which means the same whenever and wherever it is replayed. A time that has passed already is a deletion.
+fn store_expiring(e: &mut Engine, key: &[u8], value: &[u8], expiry: Expiry, keep_ttl: bool, verbatim: bool) {
     let db = e.store.db;
     if let Expiry::At(at) = expiry
         && at <= e.store.now_ms
@@ -135,8 +138,10 @@ fn store_expiring(e: &mut Engine, key: &[u8], value: &[u8], expiry: Expiry, keep
     match expiry {
         Expiry::At(at) => {
             e.store.notify(Classes::GENERIC, "expire", key);
-            let digits = at.to_string();
-            e.store.fx.rewrite(db, &[b"SET", key, value, b"PXAT", digits.as_bytes()]);
+            if !verbatim {
+                let digits = at.to_string();
+                e.store.fx.rewrite(db, &[b"SET", key, value, b"PXAT", digits.as_bytes()]);
+            }
         }
         Expiry::Keep => e.store.fx.rewrite(db, &[b"SET", key, value, b"KEEPTTL"]),
         Expiry::Clear => {}
@@ -164,7 +169,7 @@ fn psetex(e: &mut Engine, a: &Args) -> Result {
 
 fn set_with_time(e: &mut Engine, a: &Args, unit: Unit, command: &str) -> Result {
     let expiry = expiry(&a[2], unit, e.store.now_ms, command)?;
-    store_expiring(e, &a[1], &a[3], expiry, false);
+    store_expiring(e, &a[1], &a[3], expiry, false, false);
     e.out.ok();
     Ok(())
 }

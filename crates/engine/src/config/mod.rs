@@ -25,7 +25,7 @@ pub enum Mutability {
 }
 
 impl Mutability {
-    /// Whether it is left out where names are given by pattern, and by `CONFIG REWRITE`.
+    /// Whether it is left out where names are given by pattern.
     pub fn is_hidden(self) -> bool {
         matches!(self, Self::Hidden | Self::FixedHidden)
     }

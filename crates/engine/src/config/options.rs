@@ -129,7 +129,7 @@ options! {
     aof_rewrite_cpulist: Text = "".into(), "aof-rewrite-cpulist" | "aof_rewrite_cpulist", Fixed;
     bgsave_cpulist: Text = "".into(), "bgsave-cpulist" | "bgsave_cpulist", Fixed;
     ignore_warnings: Text = "".into(), "ignore-warnings", Live;
-    proc_title_template: Text = "{title} {listen-addr} {server-mode}".into(), "proc-title-template", Live;
+    proc_title_template: TitleTemplate = TitleTemplate("{title} {listen-addr} {server-mode}".into()), "proc-title-template", Live;
     bind_source_addr: Text = "".into(), "bind-source-addr", Live;
     logfile: Text = "".into(), "logfile", Fixed;
     requirepass: Text = "".into(), "requirepass", Live;
@@ -251,5 +251,6 @@ options! {
     notify_keyspace_events: Events = Events::default(), "notify-keyspace-events", Live;
     bind: Words = Words(vec!["*".into(), "-::*".into()]), "bind", Live;
     replicaof: ReplicaOf = ReplicaOf(None), "replicaof" | "slaveof", Fixed;
+    sentinel_hint: SentinelHint = SentinelHint::default(), "sentinel-hint", Live;
     latency_tracking_info_percentiles: Percentiles = Percentiles(vec![50.0, 99.0, 99.9]), "latency-tracking-info-percentiles", Live;
 }

@@ -46,6 +46,7 @@ pub fn zrandmember(e: &mut Engine, a: &Args) -> Result {
         return Err(error::OUT_OF_RANGE);
     }
     let wanted = count.unsigned_abs() as usize;
+    let cap = e.reply_cap();
     let zset = match e.store.zset(&a[1])? {
         Some(zset) if wanted > 0 => zset,
         _ => {
@@ -60,6 +61,9 @@ pub fn zrandmember(e: &mut Engine, a: &Args) -> Result {
         }
         reply_header(out, wanted, with_scores);
         for _ in 0..wanted {
+            if out.buf.len() > cap {
+                break;
+            }
             let (member, score) = zset.random(|| rng.next_u64()).expect("a key's sorted set has members");
             reply_pair(out, member, score, with_scores);
         }

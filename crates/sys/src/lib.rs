@@ -1,0 +1,7 @@
+//! What the server asks of the operating system that safe Rust has no words for: handlers of the signals of a crash
+//! with the stacks of all threads ([`stacks`]), and the name under which `ps` shows the process ([`title`]).
+//!
+//! Linux only, like the server. Nothing here knows what the server does.
+
+pub mod stacks;
+pub mod title;
