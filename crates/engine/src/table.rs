@@ -116,8 +116,8 @@ impl CommandTable {
         TABLE.get_or_init(|| {
             let mut handlers = handlers();
             handlers.extend(commands::SENTINEL.iter().copied());
-            // Redis's table does not mark these two, but its sentinels know them as well.
-            Self::build(handlers, |spec| spec.flags.has(Flags::SENTINEL) || matches!(spec.name, "quit" | "reset"))
+            // Redis's table does not mark it, but its sentinels know it as well.
+            Self::build(handlers, |spec| spec.flags.has(Flags::SENTINEL) || spec.name == "quit")
         })
     }
 

@@ -32,7 +32,7 @@ const ON_REQUEST: &[&str] = &["commandstats", "latencystats", "debug"];
 
 /// What a sentinel tells of itself.
 const SENTINEL_SECTIONS: &[Section] =
-    &[("server", server), ("clients", clients), ("cpu", cpu), ("stats", stats), ("sentinel", sentinel)];
+    &[("server", server), ("clients", clients), ("stats", stats), ("cpu", cpu), ("sentinel", sentinel)];
 
 /// INFO [section …].
 pub fn info(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {

@@ -242,6 +242,12 @@ impl Server {
         assert!(self.launch(), "the server did not start again:\n{}", self.log());
     }
 
+    /// Starts it again with other options, without waiting until it has loaded.
+    pub fn spawn_with(&mut self, options: &[&str]) {
+        self.options = options.iter().map(|o| (*o).to_owned()).collect();
+        self.child = Some(self.command().spawn().unwrap());
+    }
+
     /// Starts it again with other options.
     #[track_caller]
     pub fn restart_with(&mut self, options: &[&str]) {
