@@ -82,10 +82,11 @@ pub fn start_all(options: &Options, cast: &[(Kind, u16)], base: &Path, nodes: &m
         let deadline = Instant::now() + PATIENCE;
         for node in &mut nodes[first..] {
             while !(node.ask() && node.is_linked()) {
-                if node.is_dead() {
+                let late = Instant::now() > deadline;
+                if node.is_dead() || (late && !node.seen.up) {
                     return Err(format!("the process on port {} did not start:\n{}", node.port, node.last_words()));
                 }
-                if Instant::now() > deadline {
+                if late {
                     break;
                 }
                 std::thread::sleep(Duration::from_millis(20));
