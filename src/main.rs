@@ -17,11 +17,12 @@ const USAGE: &str = "Usage: rekindle COMMAND [options]
 
 Commands:
   server        run a server (redis-server's options and files)
+  sentinel      watch primaries and their replicas, and fail over (redis-sentinel's files)
   cli           send commands to a server, interactively or one by one (redis-cli's options)
   benchmark     measure a server's throughput and latency (redis-benchmark's options)
   check-rdb     read an RDB file and say whether it is good
   check-aof     not supported yet
-  up            start a primary and two replicas on this machine and show them live
+  up            start a primary, two replicas and three sentinels on this machine and show them live
 
 A link to this program named redis-server, valkey-server or rekindle-server acts as the command after the dash;
 so do links for the other commands.
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
     };
     match command.as_str() {
         "server" => server::main(&args),
+        "sentinel" => server::sentinel_main(&args),
         "cli" => cli::main(&args),
         "benchmark" => benchmark::main(&args),
         "check-rdb" => check_rdb::main(&args),

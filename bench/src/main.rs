@@ -1,6 +1,7 @@
 //! Measures Rekindle and its peers side by side: CPU time per request, latency, what replicas cost, memory, and what
 //! snapshots and full syncs do to clients. `README.md` says how to read it, `RESULTS.md` holds what was found.
 
+mod group;
 mod load;
 mod resp;
 mod runs;
@@ -46,6 +47,10 @@ enum Run {
     Fullsync(Common),
     /// What 10 000 idle connections cost
     Connections(Common),
+    /// How long writes stop when the primary dies or hands over, and what is lost
+    Failover(Common),
+    /// What it costs a sentinel to watch 100 primaries
+    Watching(Common),
     /// All of them
     All(Common),
 }
@@ -92,9 +97,11 @@ fn measure(run: Run) -> Result<()> {
         Run::Snapshot(common) => runs::sync::snapshot(&plan(common)?),
         Run::Fullsync(common) => runs::sync::full(&plan(common)?),
         Run::Connections(common) => runs::connections::run(&plan(common)?),
+        Run::Failover(common) => runs::failover::run(&plan(common)?),
+        Run::Watching(common) => runs::failover::watching(&plan(common)?),
         Run::All(common) => {
             let plan = plan(common)?;
-            let all: [(&str, Measurement); 7] = [
+            let all: [(&str, Measurement); 9] = [
                 ("throughput", |plan| runs::throughput::run(plan, &[])),
                 ("latency", runs::latency::run),
                 ("replicas", runs::replicas::run),
@@ -102,6 +109,8 @@ fn measure(run: Run) -> Result<()> {
                 ("snapshot", runs::sync::snapshot),
                 ("fullsync", runs::sync::full),
                 ("connections", runs::connections::run),
+                ("failover", runs::failover::run),
+                ("watching", runs::failover::watching),
             ];
             // One measurement that fails does not take the others with it.
             let mut failed = Vec::new();

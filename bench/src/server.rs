@@ -8,9 +8,10 @@ use crate::resp::Control;
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -42,39 +43,58 @@ pub struct Product {
 impl Product {
     /// Starts the program on a free port of the loopback, without saving unless `options` ask for it.
     pub fn start(&self, options: &[&str]) -> Result<Server> {
-        let folder = tempfile::Builder::new().prefix("rekindle-bench-").tempdir()?;
-        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-        let mut command = Command::new(&self.path);
-        if self.path.file_name().is_some_and(|n| n == "rekindle") {
-            command.arg("server");
-        }
-        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
-        command.args(["--repl-diskless-sync-delay", "0", "--dir"]).arg(folder.path()).args(options);
-        let log = fs::File::create(folder.path().join("log"))?;
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).current_dir(folder.path());
-        let child = command.spawn().with_context(|| format!("starting {}", self.path.display()))?;
-        let folder = folder.keep();
-        let mut list = RUNNING.lock().expect("no thread panics while it holds the list");
-        list.get_or_insert_default().insert(child.id(), folder.clone());
-        // A server that does not come up is dropped below, which takes the lock.
-        drop(list);
-        let mut server = Server { child, folder, port };
-        let limit = Instant::now() + Duration::from_secs(20);
-        loop {
-            match Control::connect(port).and_then(|mut c| c.ask("PING")) {
-                Ok(_) => return Ok(server),
-                Err(e) if Instant::now() > limit || server.child.try_wait()?.is_some() => {
-                    bail!("{} does not answer: {e:#}\n{}", self.name, server.log())
-                }
-                Err(_) => std::thread::sleep(Duration::from_millis(20)),
-            }
-        }
+        self.start_in(folder()?, "server", &[], options)
     }
+
+    /// Starts the program as a sentinel with these lines in its file.
+    pub fn start_sentinel(&self, lines: &str) -> Result<Server> {
+        let folder = folder()?;
+        let file = folder.join("sentinel.conf");
+        fs::write(&file, lines)?;
+        let file = file.display().to_string();
+        self.start_in(folder, "sentinel", &[&file, "--sentinel"], &[])
+    }
+
+    fn start_in(&self, folder: PathBuf, role: &str, first: &[&str], options: &[&str]) -> Result<Server> {
+        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let mut args: Vec<OsString> = Vec::new();
+        if self.path.file_name().is_some_and(|n| n == "rekindle") {
+            args.push(role.into());
+        }
+        args.extend(first.iter().map(OsString::from));
+        args.extend(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir"].map(OsString::from));
+        args.push(folder.clone().into());
+        if role == "server" {
+            args.extend(["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"].map(OsString::from));
+        }
+        args.extend(options.iter().map(OsString::from));
+        let child = spawn(&self.path, &args, &folder)?;
+        let mut server = Server { product: self.clone(), args, child, folder, port };
+        server.wait_until_up()?;
+        Ok(server)
+    }
+}
+
+fn folder() -> Result<PathBuf> {
+    Ok(tempfile::Builder::new().prefix("rekindle-bench-").tempdir()?.keep())
+}
+
+/// Starts a process whose output goes to a file in its folder, and puts it on the list.
+fn spawn(path: &Path, args: &[OsString], folder: &Path) -> Result<Child> {
+    let mut command = Command::new(path);
+    let log = fs::OpenOptions::new().create(true).append(true).open(folder.join("log"))?;
+    command.args(args).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).current_dir(folder);
+    let child = command.spawn().with_context(|| format!("starting {}", path.display()))?;
+    let mut list = RUNNING.lock().expect("no thread panics while it holds the list");
+    list.get_or_insert_default().insert(child.id(), folder.to_owned());
+    Ok(child)
 }
 
 /// A running server; dropping it ends it.
 #[derive(Debug)]
 pub struct Server {
+    product: Product,
+    args: Vec<OsString>,
     child: Child,
     folder: PathBuf,
     /// Its port on the loopback.
@@ -96,6 +116,37 @@ impl Drop for Server {
 }
 
 impl Server {
+    fn wait_until_up(&mut self) -> Result<()> {
+        let limit = Instant::now() + Duration::from_secs(20);
+        loop {
+            match Control::connect(self.port).and_then(|mut c| c.ask("PING")) {
+                Ok(_) => return Ok(()),
+                Err(e) if Instant::now() > limit || self.child.try_wait()?.is_some() => {
+                    bail!("{} does not answer: {e:#}\n{}", self.product.name, self.log())
+                }
+                Err(_) => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
+    }
+
+    /// Ends it as a power cut would.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        if let Ok(mut list) = RUNNING.lock()
+            && let Some(list) = list.as_mut()
+        {
+            list.remove(&self.child.id());
+        }
+        Ok(())
+    }
+
+    /// Starts it again after [`Server::kill`], on the same port and in the same folder.
+    pub fn restart(&mut self) -> Result<()> {
+        self.child = spawn(&self.product.path, &self.args, &self.folder)?;
+        self.wait_until_up()
+    }
+
     /// The id of the process.
     pub fn id(&self) -> u32 {
         self.child.id()

@@ -13,6 +13,8 @@ pub enum Peer {
     Replica,
     /// The primary that we follow.
     Primary,
+    /// A server or sentinel that this sentinel watches.
+    Watched,
 }
 
 /// One connection.
@@ -20,7 +22,8 @@ pub enum Peer {
 pub struct Conn {
     /// Its socket.
     pub id: ConnId,
-    /// Its client in the engine; nothing for a link to a primary that is still in its handshake.
+    /// Its client in the engine; nothing for a link to a primary that is still in its handshake, and for
+    /// those that a sentinel watches.
     pub client: Option<ClientKey>,
     /// Who it is.
     pub peer: Peer,

@@ -27,20 +27,14 @@ const WINDOW: usize = 64;
 /// Requests that one connection brings to a batch; what it has sent beyond them is left for the next round.
 const PART_REQUESTS_MAX: usize = 4096;
 /// Room for arguments that is kept from one batch to the next; one request may need much more.
-const SPANS_KEPT: usize = 1 << 15;
-/// Unsent replies above which a client's further requests wait until it has read some.
-const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
-/// Likewise where `maxmemory-clients` decides how much a client may take before it is closed.
-const OUTPUT_PAUSE_BYTES_LIMITED: usize = 64 << 20;
+const SPANS_KEPT: usize = 1 << 18;
 /// Input of a waiting client above which it is no longer read.
 const INPUT_PAUSE_BYTES: usize = 1 << 20;
 /// Likewise of a client whose output is full. Many clients send a whole pipeline before they read the first reply;
 /// they must not wait for us while we wait for them.
 const INPUT_HELD_BYTES: usize = 256 << 20;
-/// A send buffer up to this size is kept for the next send.
-const SPARE_BYTES: usize = 16 << 10;
-/// One larger than this is always given back to the allocator after use.
-const SPARE_BYTES_MAX: usize = 256 << 10;
+/// A buffer larger than this is given back to the allocator after use.
+pub const SPARE_BYTES_MAX: usize = 256 << 10;
 
 /// Where a request's bytes are while its batch runs.
 #[derive(Clone, Copy, Debug)]
@@ -150,7 +144,12 @@ impl Server {
         if let Some(at) = self.engine.blocking.next_deadline_ms() {
             next = next.min(at);
         }
-        Some(Duration::from_millis((next - now).clamp(0, 1000) as u64))
+        if let Some(driver) = &self.outside.sentinel {
+            next = next.min(now + driver.wakes_in_ms());
+        }
+        let timeout = Duration::from_millis((next - now).clamp(0, 1000) as u64);
+        let held_ns = self.outside.replicas.pace.held_ns(self.engine.tick_ns);
+        Some(held_ns.map_or(timeout, |held| timeout.min(Duration::from_nanos(held))))
     }
 
     fn take_events(&mut self, events: &mut Vec<Event>) {
@@ -164,7 +163,10 @@ impl Server {
                 Event::Sent { conn, buf } => self.sent(conn, buf),
                 Event::Accepted { listener, conn } => self.accepted(listener, conn),
                 Event::AcceptFailed { error, .. } => log!(Warning, "Accepting a client connection failed: {error}"),
-                Event::Connected { conn, result } => self.link_connected(conn, result),
+                Event::Connected { conn, result } => match self.conns.get(conn).map(|c| c.peer) {
+                    Some(Peer::Watched) => self.watched_connected(conn, result),
+                    _ => self.link_connected(conn, result),
+                },
                 Event::Eof { conn } => self.ended(conn, None),
                 Event::Error { conn, error } => self.ended(conn, Some(error)),
                 Event::Woken => self.take_notes(),
@@ -179,13 +181,16 @@ impl Server {
             self.link_received(id, slot);
             return;
         }
+        if conn.peer == Peer::Watched {
+            self.watched_received(id, slot);
+            return;
+        }
         let Some(key) = conn.client else { return };
         let Some(client) = self.engine.clients.get_mut(key) else { return };
         client.traffic.received_bytes += len as u64;
         self.engine.stats.reads += 1;
         match conn.peer {
-            Peer::Client => self.engine.stats.net_in += len as u64,
-            Peer::Replica => self.engine.stats.net_in += len as u64,
+            Peer::Client | Peer::Replica | Peer::Watched => self.engine.stats.net_in += len as u64,
             Peer::Primary => {
                 self.engine.stats.repl_in += len as u64;
                 self.outside.link.heard_ms = self.engine.store.now_ms;
@@ -452,10 +457,6 @@ impl Server {
         }
     }
 
-    fn output_pause(&self) -> usize {
-        if self.engine.client_memory.is_limited() { OUTPUT_PAUSE_BYTES_LIMITED } else { OUTPUT_PAUSE_BYTES }
-    }
-
     fn close_for_input(&mut self, id: ConnId) {
         log!(Warning, "Closing client that reached max query buffer length: {}", self.client_text(id));
         self.engine.stats.query_limit_closes += 1;
@@ -490,6 +491,7 @@ impl Server {
         self.engine.broadcast_invalidations();
         self.outside.take_effects(&mut self.engine);
         self.do_todos();
+        self.drive_sentinel();
         self.failover_cron();
         while !self.engine.orders.is_empty() || !self.engine.dirty_clients.is_empty() {
             for key in std::mem::take(&mut self.engine.dirty_clients) {
@@ -576,71 +578,6 @@ impl Server {
         }
     }
 
-    /// Sends what waits for a connection, unless a send is under way.
-    fn flush(&mut self, id: ConnId) {
-        loop {
-            let Some(conn) = self.conns.get_mut(id) else { return };
-            if conn.sending {
-                self.check_output_limit(id);
-                return;
-            }
-            let Some(key) = conn.client else { return };
-            let Some(client) = self.engine.clients.get_mut(key) else { return };
-            if client.out.buf.is_empty() {
-                if conn.close_when_sent {
-                    self.close(id);
-                } else if (conn.paused || conn.held) && !client.flags.any(ClientFlags::BLOCKED | ClientFlags::POSTPONED)
-                {
-                    self.resume(id);
-                }
-                return;
-            }
-            if conn.peer == Peer::Replica && self.outside.is_transferring(key) {
-                return;
-            }
-            if self.exceeds_hard_limit(id) {
-                return;
-            }
-            let (Some(conn), Some(client)) = (self.conns.get_mut(id), self.engine.clients.get_mut(key)) else { return };
-            let buf = std::mem::replace(&mut client.out.buf, std::mem::take(&mut conn.spare));
-            let len = buf.len();
-            client.traffic.sent_bytes += len as u64;
-            client.traffic.sending_bytes = len;
-            client.traffic.sending_capacity = buf.capacity();
-            client.traffic.spare_bytes = 0;
-            self.engine.stats.net_out += len as u64;
-            self.engine.stats.writes += 1;
-            conn.sending = true;
-            conn.sending_bytes = len;
-            match self.net.send(id, buf) {
-                Some(buf) => self.sent_now(id, buf),
-                None => {
-                    self.check_output_limit(id);
-                    return;
-                }
-            }
-        }
-    }
-
-    /// The kernel has taken a buffer: it is kept for the next send.
-    pub fn sent_now(&mut self, id: ConnId, buf: Vec<u8>) {
-        let Some(conn) = self.conns.get_mut(id) else { return };
-        conn.sending = false;
-        // A large buffer is kept where one was needed twice in a row.
-        let large = std::mem::take(&mut conn.sending_bytes) > SPARE_BYTES;
-        let twice = std::mem::replace(&mut conn.sent_much, large) && large;
-        if buf.capacity() <= SPARE_BYTES || (twice && buf.capacity() <= SPARE_BYTES_MAX) {
-            conn.spare = buf;
-            conn.spare.clear();
-        }
-        let spare_bytes = conn.spare.capacity();
-        if let Some(client) = conn.client.and_then(|k| self.engine.clients.get_mut(k)) {
-            client.traffic.sending_bytes = 0;
-            client.traffic.sending_capacity = 0;
-            client.traffic.spare_bytes = spare_bytes;
-        }
-    }
-
     /// Tells the engine how much a client has sent that has not been run.
     fn note_input(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get(id) else { return };
@@ -655,7 +592,7 @@ impl Server {
 
     /// Counts what a connection's client takes of the memory, where that is limited.
     #[inline]
-    fn count_memory(&mut self, id: ConnId) {
+    pub fn count_memory(&mut self, id: ConnId) {
         if self.engine.client_memory.is_limited()
             && let Some(key) = self.conns.get(id).and_then(|c| c.client)
         {
@@ -675,20 +612,11 @@ impl Server {
         }
     }
 
-    fn sent(&mut self, id: ConnId, buf: Vec<u8>) {
-        self.sent_now(id, buf);
-        self.count_memory(id);
-        let Some(conn) = self.conns.get(id) else { return };
-        let more = conn.client.and_then(|k| self.engine.clients.get(k)).is_some_and(|c| !c.out.buf.is_empty());
-        if more || conn.close_when_sent || conn.paused || conn.held {
-            self.touch(id);
-        }
-    }
-
     fn ended(&mut self, id: ConnId, error: Option<std::io::Error>) {
         let Some(conn) = self.conns.get(id) else { return };
         match conn.peer {
             Peer::Primary => self.link_lost(id, error),
+            Peer::Watched => self.watched_lost(id, error),
             Peer::Replica => {
                 self.replica_lost(id, error.as_ref());
                 self.close(id);
@@ -716,6 +644,11 @@ impl Server {
         self.net.close(id);
         if let Some(key) = conn.client {
             self.outside.forget_replica(key);
+            if self.outside.sentinel.is_some()
+                && let Some(client) = self.engine.clients.get(key)
+            {
+                self.forget_sentinel_client(client.id);
+            }
             self.engine.remove_client(key);
         }
     }

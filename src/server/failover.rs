@@ -15,10 +15,11 @@
 use super::Server;
 use super::log::log;
 use super::outside::{Outside, Todo};
+use super::replicas::Replica;
 use engine::client::ClientKey;
 use engine::commands::options::{int, is};
 use engine::engine::Engine;
-use engine::error::{self, Error, Result};
+use engine::error::{self, Error};
 use engine::pause::Holder;
 use resp::Args;
 
@@ -59,7 +60,7 @@ pub struct Failover {
 }
 
 /// FAILOVER [TO host port [FORCE]] [ABORT] [TIMEOUT milliseconds].
-pub fn failover(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
+pub fn failover(o: &mut Outside, e: &mut Engine, a: &Args) -> error::Result {
     if a.len() == 2 && is(&a[1], "abort") {
         if o.failover.stage == Stage::None {
             return Err(Error::fixed("ERR No failover in progress."));
@@ -117,9 +118,7 @@ pub fn failover(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
         None => log!(Notice, "FAILOVER requested to any replica."),
     }
     let deadline_ms = timeout_ms.map(|ms| e.store.now_ms.saturating_add(ms));
-    o.failover = Failover { stage: Stage::WaitForSync, target, deadline_ms, force };
-    e.pause_begin(Holder::Failover, i64::MAX, true);
-    o.todos.push(Todo::AskReplicasNow);
+    o.begin_failover(e, target, deadline_ms, force);
     e.out.ok();
     Ok(())
 }
@@ -146,6 +145,38 @@ impl Outside {
             self.stop_following(engine);
         }
         self.clear_failover(engine);
+    }
+
+    /// Before the server stops: hands the role to the first replica that has everything, by `deadline_ms`.
+    /// A failover that is under way already serves as well. The error says why there is nobody to hand over to.
+    pub fn hand_over_before_stop(&mut self, engine: &mut Engine, deadline_ms: i64) -> Result<(), &'static str> {
+        if self.failover.stage != Stage::None {
+            return Ok(());
+        }
+        if self.link.is_following() {
+            return Err("this server is a replica");
+        }
+        if deadline_ms <= engine.store.now_ms {
+            return Err("shutdown-timeout leaves no time for it");
+        }
+        if !self.replicas.table.values().any(Replica::is_online) {
+            return Err("no replica is online");
+        }
+        log!(Notice, "Handing over to a replica before shutting down.");
+        self.begin_failover(engine, None, Some(deadline_ms), false);
+        Ok(())
+    }
+
+    fn begin_failover(
+        &mut self,
+        engine: &mut Engine,
+        target: Option<(String, u16)>,
+        deadline_ms: Option<i64>,
+        force: bool,
+    ) {
+        self.failover = Failover { stage: Stage::WaitForSync, target, deadline_ms, force };
+        engine.pause_begin(Holder::Failover, i64::MAX, true);
+        self.todos.push(Todo::AskReplicasNow);
     }
 
     /// The failover is over: commands that waited are run.

@@ -18,6 +18,8 @@ static SYSLOG: OnceLock<super::process::Syslog> = OnceLock::new();
 /// How much a line matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
+    /// For developers.
+    Debug,
     /// For those who look closely.
     Verbose,
     /// What an operator wants to know.
@@ -57,7 +59,7 @@ pub fn set_role(role: u8) {
 
 /// Whether lines of this level are written.
 pub fn enabled(level: Level) -> bool {
-    level as u8 + 1 >= MINIMUM.load(Ordering::Relaxed)
+    level as u8 >= MINIMUM.load(Ordering::Relaxed)
 }
 
 /// Writes a line.
@@ -65,13 +67,13 @@ pub fn write(level: Level, text: &str) {
     if !enabled(level) {
         return;
     }
-    let mark = ["-", "*", "#"][level as usize];
+    let mark = [".", "-", "*", "#"][level as usize];
     let now = jiff::Zoned::now();
     let role = ROLE.load(Ordering::Relaxed) as char;
     let line = format!("{}:{role} {} {mark} {text}\n", std::process::id(), now.strftime("%d %b %Y %H:%M:%S%.3f"));
     raw(&line);
     if let Some(syslog) = SYSLOG.get() {
-        syslog.send([6, 5, 4][level as usize], text);
+        syslog.send([7, 6, 5, 4][level as usize], text);
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! [`event_loop`] is the heart; [`outside`] is what commands reach beyond the engine;
 //! [`replicas`] and [`link`] are the two sides of replication; [`saving`] writes and loads
-//! data files; [`startup`] reads the settings and opens the sockets.
+//! data files; [`startup`] reads the settings and opens the sockets. [`sentinel`] is what makes
+//! a sentinel of the same loop.
 
 mod clock;
 mod commands;
@@ -11,16 +12,20 @@ mod crash;
 mod event_loop;
 mod failover;
 mod freer;
+mod hint;
 mod limits;
 mod link;
 mod listening;
 pub mod log;
 mod notes;
+mod output;
 mod outside;
+mod pace;
 mod process;
 mod receive;
 mod replicas;
 mod saving;
+mod sentinel;
 mod shutdown;
 mod spill;
 mod startup;
@@ -35,7 +40,7 @@ use outside::Outside;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender};
 
-pub use startup::main;
+pub use startup::{main, sentinel_main};
 
 pub use engine::REDIS_VERSION;
 

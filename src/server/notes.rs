@@ -19,6 +19,11 @@ pub enum Note {
         /// How long it took, milliseconds.
         took_ms: u64,
     },
+    /// The sentinels have said whom to follow, if anybody.
+    Role {
+        /// Where it is.
+        primary: Option<(String, u16)>,
+    },
     /// The data set of the start has been read.
     StartLoaded(Result<Box<Loaded>, String>),
     /// A full sync to a replica has ended.
@@ -46,6 +51,8 @@ pub enum Note {
         /// The data, or what went wrong.
         result: Result<Box<Received>, String>,
     },
+    /// Something that a sentinel has asked for.
+    Sentinel(::sentinel::Event),
     /// The name of the primary has been looked up.
     Resolved {
         /// Which attempt it was.

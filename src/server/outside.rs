@@ -62,6 +62,8 @@ pub struct Outside {
     pub facts: Facts,
     /// The data set of the start is being loaded.
     pub loading_since_ms: Option<i64>,
+    /// The sentinels are asked for our role before the start is over.
+    pub asking: Option<super::hint::Asking>,
     /// Where clients come in.
     pub sockets: super::listening::Sockets,
     /// Our place in the kernel's choice of victims.
@@ -76,6 +78,8 @@ pub struct Outside {
     pub failover: super::failover::Failover,
     /// Replicas are to be asked how far they are as soon as writes no longer wait.
     pub ask_later: bool,
+    /// This process is a sentinel.
+    pub sentinel: Option<Box<super::sentinel::Driver>>,
 }
 
 /// Facts that do not change while the server runs.
@@ -94,6 +98,11 @@ pub struct Facts {
 }
 
 impl Outside {
+    /// What kind of process this is, as INFO names it.
+    pub fn mode(&self) -> &'static str {
+        if self.sentinel.is_some() { "sentinel" } else { "standalone" }
+    }
+
     /// Takes our place in the kernel's choice of victims, which depends on the role.
     pub fn apply_oom_score(&mut self, engine: &Engine) {
         let is_replica = self.link.is_following();
@@ -190,6 +199,9 @@ impl Outside {
 
     /// Sets the conditions under which the engine refuses commands.
     pub fn set_gates(&self, engine: &mut Engine) {
+        if self.sentinel.is_some() {
+            return;
+        }
         let following = self.link.is_following();
         let config = &engine.config;
         let read_only = following && config.replica_read_only;
@@ -204,6 +216,7 @@ impl Outside {
         engine.gates.set(Gates::MISCONF, misconf);
         engine.gates.set(Gates::FEW_REPLICAS, few);
         engine.gates.set(Gates::LOADING, self.loading_since_ms.is_some() || self.link.is_loading_without_data());
+        engine.gates.set(Gates::ASKING, self.asking.as_ref().is_some_and(|asking| asking.is_last()));
         engine.gates.set(Gates::ASYNC_LOADING, self.link.is_loading_beside_data());
         engine.store.is_replica = following;
         super::log::set_role(if following { b'S' } else { b'M' });
@@ -240,6 +253,7 @@ impl Host for Outside {
             HostCommand::ReplicaOf => replication::replicaof(self, engine, args),
             HostCommand::Role => replication::role(self, engine),
             HostCommand::Save => persistence::save(self, engine),
+            HostCommand::Sentinel => super::sentinel::command(self, engine, args),
             HostCommand::Shutdown => persistence::shutdown(self, engine, args),
             HostCommand::Sync => replication::sync(self, engine),
             HostCommand::Wait => replication::wait(self, engine, args),

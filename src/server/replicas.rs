@@ -140,6 +140,8 @@ pub struct Replicas {
     pub backlog: bool,
     /// Since when there has been none, Unix milliseconds.
     pub none_since_ms: i64,
+    /// How often they are sent something.
+    pub pace: super::pace::Pace,
     /// How long a replica may take nothing of its transfer: `repl-timeout`.
     pub stall: Stall,
 }
@@ -359,10 +361,14 @@ impl Server {
     /// Sends each replica what the log holds for it.
     pub fn feed_replicas(&mut self) {
         if self.outside.replicas.table.is_empty() {
+            self.outside.replicas.pace.rest();
             return;
         }
         self.check_lags();
         let end = self.outside.log.end();
+        if !self.outside.replicas.pace.allows(self.engine.tick_ns, end) {
+            return;
+        }
         let keys: Vec<ClientKey> = self
             .outside
             .replicas
@@ -482,6 +488,7 @@ impl Server {
         if self.engine.stream.enabled && !self.outside.replicas.table.is_empty() {
             self.engine.stream.append_raw(b"*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n");
             self.outside.take_effects(&mut self.engine);
+            self.outside.replicas.pace.hurry();
         }
     }
 

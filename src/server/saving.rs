@@ -296,7 +296,7 @@ impl Server {
     pub fn begin_start_load(&mut self) {
         let path = data_path(&self.engine);
         if !path.exists() {
-            self.ready();
+            self.start_data(None);
             return;
         }
         self.outside.loading_since_ms = Some(self.engine.store.now_ms);
@@ -331,8 +331,8 @@ impl Server {
 
     /// The data file has been loaded, or is not one.
     pub fn start_loaded(&mut self, result: Result<Box<Loaded>, String>) {
-        let mut loaded = match result {
-            Ok(loaded) => *loaded,
+        match result {
+            Ok(loaded) => self.start_data(Some(loaded)),
             Err(error) => {
                 log!(Warning, "Terminating server after rdb file reading failure.");
                 log!(Warning, "Fatal error loading the DB, check server logs. Exiting. {error}");
@@ -342,10 +342,21 @@ impl Server {
                     data_path(&self.engine).display()
                 );
                 self.exit = Some(std::process::ExitCode::FAILURE);
-                return;
             }
-        };
+        }
+    }
+
+    /// The role is known and the data is there, if there is any: the start is over.
+    pub fn begin_to_serve(&mut self, data: Option<Box<Loaded>>) {
         self.outside.loading_since_ms = None;
+        if let Some(loaded) = data {
+            self.take_start_data(*loaded);
+        }
+        self.outside.set_gates(&mut self.engine);
+        self.ready();
+    }
+
+    fn take_start_data(&mut self, mut loaded: Loaded) {
         if let Some(Position { id, offset, db }) = loaded.replication.clone()
             && let Some(id) = repl::ReplicationId::parse(id.as_bytes())
         {
@@ -367,8 +378,6 @@ impl Server {
         self.take_over(loaded);
         self.tell_of_expired(&expired);
         self.outside.saving.last_save_s = self.engine.store.now_ms / 1000;
-        self.outside.set_gates(&mut self.engine);
-        self.ready();
     }
 }
 

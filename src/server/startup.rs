@@ -31,8 +31,17 @@ Examples:
        rekindle server /etc/redis.conf --loglevel verbose -
 ";
 
-/// Runs the server with these arguments (the program's name left out).
+/// Runs a sentinel with these arguments (the program's name left out).
+pub fn sentinel_main(args: &[String]) -> ExitCode {
+    run(args, true)
+}
+
+/// Runs the server with these arguments (the program's name left out); with `--sentinel` among them, a sentinel.
 pub fn main(args: &[String]) -> ExitCode {
+    run(args, args.iter().any(|arg| arg == "--sentinel"))
+}
+
+fn run(args: &[String], sentinel: bool) -> ExitCode {
     if let Some(first) = args.first() {
         match first.as_str() {
             "-v" | "--version" => {
@@ -49,14 +58,19 @@ pub fn main(args: &[String]) -> ExitCode {
             _ => {}
         }
     }
-    let config = match read_settings(args) {
-        Ok(config) => config,
+    let settings = read_settings(args, if sentinel { Config::of_sentinel() } else { Config::default() });
+    let settings = settings.and_then(|config| {
+        let driver = if sentinel { Some(super::sentinel::read_setup(&config)?) } else { None };
+        Ok((config, driver))
+    });
+    let (config, driver) = match settings {
+        Ok(settings) => settings,
         Err(error) => {
             eprintln!("\n*** FATAL CONFIG FILE ERROR (Redis {REDIS_VERSION}) ***\n{error}");
             return ExitCode::FAILURE;
         }
     };
-    match start(config) {
+    match start(config, driver) {
         Ok(mut server) => server.run(),
         Err(error) => {
             log!(Warning, "{error}");
@@ -69,14 +83,23 @@ pub fn main(args: &[String]) -> ExitCode {
 }
 
 /// The settings from a file, standard input and options, later ones winning.
-fn read_settings(args: &[String]) -> Result<Config, String> {
-    let mut config = Config::default();
+fn read_settings(args: &[String], mut config: Config) -> Result<Config, String> {
     let mut args = args;
     if let Some(path) = args.first().filter(|a| !a.starts_with('-') || *a == "-")
         && path != "-"
     {
         args = &args[1..];
         let text = fs::read(path).map_err(|e| format!("Fatal error, can't open config file '{path}': {e}"))?;
+        let is_sentinel = config.sentinel;
+        let mut include = |name: &str| {
+            let text = include(name)?;
+            if is_sentinel && text.split(|b| *b == b'\n').any(|l| l.trim_ascii().starts_with(b"sentinel ")) {
+                return Err(format!(
+                    "{name}: sentinel lines must stand in the main file, which is rewritten with what changes"
+                ));
+            }
+            Ok(text)
+        };
         config.load(&text, &mut include).map_err(|e| e.to_string())?;
         let absolute = fs::canonicalize(path).map_or_else(|_| path.clone(), |p| p.display().to_string());
         config.file = Some(absolute);
@@ -98,7 +121,8 @@ fn read_settings(args: &[String]) -> Result<Config, String> {
             continue;
         }
         match arg.strip_prefix("--") {
-            Some("sentinel") => return Err("Sentinel mode is not supported yet".into()),
+            // It has been seen already.
+            Some("sentinel") => {}
             Some(option) if !awaits_value => {
                 text.push('\n');
                 text.push_str(option);
@@ -174,21 +198,17 @@ pub fn is_local(addr: &str) -> bool {
 fn program() -> String {
     let mut args = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
     let name = args.next().unwrap_or_default();
-    if args.next().is_some_and(|first| first == "server") { format!("{name} server") } else { name }
+    match args.next() {
+        Some(role) if role == "server" || role == "sentinel" => format!("{name} {role}"),
+        _ => name,
+    }
 }
 
-fn start(config: Config) -> Result<Server, String> {
-    log::set_level(config.loglevel);
-    let logfile = config.logfile.get();
-    if !logfile.is_empty() {
-        fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(logfile)
-            .map_err(|e| format!("Can't open the log file: {logfile}: {e}"))?;
-        let absolute = fs::canonicalize(logfile).map_or_else(|_| logfile.to_owned(), |p| p.display().to_string());
-        log::set_file(&absolute);
+fn start(config: Config, sentinel: Option<Box<super::sentinel::Driver>>) -> Result<Server, String> {
+    if sentinel.is_some() {
+        log::set_role(b'X');
     }
+    log::set_level(config.loglevel);
     match Syslog::open(&config) {
         Some(Ok(syslog)) => log::set_syslog(syslog),
         Some(Err(error)) => log!(Warning, "Can't reach syslog at /dev/log: {error}"),
@@ -200,6 +220,20 @@ fn start(config: Config) -> Result<Server, String> {
     let mut config = config;
     // Relative paths are from this folder now, so the option must not be one itself.
     config.dir.0 = std::env::current_dir().map_err(|e| e.to_string())?.display().to_string();
+    // Its name, too, is meant from there.
+    let logfile = config.logfile.get();
+    if !logfile.is_empty() {
+        fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(logfile)
+            .map_err(|e| format!("Can't open the log file: {logfile}: {e}"))?;
+        let absolute = fs::canonicalize(logfile).map_or_else(|_| logfile.to_owned(), |p| p.display().to_string());
+        log::set_file(&absolute);
+    }
+    if let Some(driver) = &sentinel {
+        driver.check_scripts()?;
+    }
     process::stop_for_upstart(&config);
     // A supervisor watches the process that it has started.
     let supervised = process::supervisor(&config) != Supervised::No;
@@ -217,7 +251,8 @@ fn start(config: Config) -> Result<Server, String> {
     }
     super::crash::prepare(config.crash_log_enabled);
     let pidfile = config.pidfile.get().to_owned();
-    let pidfile = if pidfile.is_empty() && config.daemonize { "/var/run/redis.pid".to_owned() } else { pidfile };
+    let default_pidfile = if sentinel.is_some() { "/var/run/redis-sentinel.pid" } else { "/var/run/redis.pid" };
+    let pidfile = if pidfile.is_empty() && config.daemonize { default_pidfile.to_owned() } else { pidfile };
     if !pidfile.is_empty()
         && let Err(error) = fs::write(&pidfile, format!("{}\n", std::process::id()))
     {
@@ -298,6 +333,7 @@ fn start(config: Config) -> Result<Server, String> {
             program,
         },
         loading_since_ms: None,
+        asking: None,
         shutdown: None,
         cron_paused: false,
         rewrite_all: false,
@@ -305,6 +341,7 @@ fn start(config: Config) -> Result<Server, String> {
         ask_later: false,
         sockets: super::listening::Sockets::default(),
         oom_score: process::OomScore::default(),
+        sentinel,
     };
     let (notes_sender, notes) = channel();
     let mut server = Server {
@@ -333,9 +370,16 @@ fn start(config: Config) -> Result<Server, String> {
     server.outside.apply_oom_score(&server.engine);
     process::set_watchdog(server.engine.config.watchdog_period.get());
     log!(Warning, "Server initialized");
+    if server.outside.sentinel.is_some() {
+        server.drive_sentinel();
+        server.ready();
+        return Ok(server);
+    }
     if let Some((host, port)) = server.engine.config.replicaof.0.clone() {
         server.outside.link.primary = Some((host, port));
         server.outside.set_gates(&mut server.engine);
+    } else {
+        server.ask_for_role();
     }
     server.begin_start_load();
     Ok(server)
@@ -344,14 +388,15 @@ fn start(config: Config) -> Result<Server, String> {
 impl Server {
     fn banner(&self) {
         let port = self.engine.config.port.get();
+        let mode = self.outside.mode();
         if self.engine.config.always_show_logo {
             log::raw(&format!(
-                "\n    Rekindle {} (Redis {REDIS_VERSION}) 64 bit\n    Running in standalone mode\n    Port: {port}\n    PID: {}\n\n",
+                "\n    Rekindle {} (Redis {REDIS_VERSION}) 64 bit\n    Running in {mode} mode\n    Port: {port}\n    PID: {}\n\n",
                 env!("CARGO_PKG_VERSION"),
                 std::process::id()
             ));
         } else {
-            log!(Notice, "Running mode=standalone, port={port}.");
+            log!(Notice, "Running mode={mode}, port={port}.");
         }
     }
 
@@ -390,10 +435,9 @@ impl Server {
             self.follow_at_start(host, port, has_history);
         }
         process::tell_systemd(&self.engine.config, "STATUS=Ready to accept connections\nREADY=1\n");
-        for listener in &self.listeners {
-            match listener.kind() {
-                Listening::Tcp => log!(Notice, "Ready to accept connections tcp"),
-                Listening::Unix => log!(Notice, "Ready to accept connections unix"),
+        for (kind, name) in [(Listening::Tcp, "tcp"), (Listening::Unix, "unix")] {
+            if self.listeners.iter().any(|l| l.kind() == kind) {
+                log!(Notice, "Ready to accept connections {name}");
             }
         }
     }

@@ -46,6 +46,10 @@ impl Server {
         self.start_transfers();
         self.saving_cron();
         self.shutdown_cron();
+        // A primary that has lost its replicas may not take writes for longer than it must.
+        if self.engine.config.min_replicas_to_write.get() > 0 {
+            self.outside.set_gates(&mut self.engine);
+        }
         if now_ms - self.second_ms >= 1000 {
             self.second_ms = now_ms;
             self.seconds += 1;
@@ -178,10 +182,12 @@ impl Server {
             match note {
                 Note::Signal(signal) => self.signalled(signal),
                 Note::Saved { number, error, took_ms } => self.saved(number, error, took_ms),
+                Note::Role { primary } => self.role_told(primary),
                 Note::StartLoaded(result) => self.start_loaded(result),
                 Note::Transferred { client, id, error, bytes } => self.transferred(client, id, error, bytes),
                 Note::SyncReceived { attempt, path } => self.sync_received(attempt, &path),
                 Note::SyncLoaded { attempt, result } => self.sync_loaded(attempt, result),
+                Note::Sentinel(event) => self.tell_sentinel(event),
                 Note::Resolved { attempt, result } => self.resolved(attempt, result),
             }
         }

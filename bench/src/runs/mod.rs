@@ -1,6 +1,7 @@
 //! The measurements. Each starts its servers fresh in every round and measures the products one after the other.
 
 pub mod connections;
+pub mod failover;
 pub mod latency;
 pub mod memory;
 pub mod replicas;

@@ -41,8 +41,17 @@ struct Wait {
     kind: Option<KeyKind>,
     acknowledgements: Option<Acknowledgements>,
     deadline_ms: Option<i64>,
-    /// It waits for the server to stop, and nothing else can end that.
-    shutdown: bool,
+    /// What nothing else can end.
+    ended_only_by: Option<End>,
+}
+
+/// What alone can end some clients' waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The stop of the server, or its being called off.
+    Shutdown,
+    /// The answer, which comes from outside the engine.
+    Answer,
 }
 
 /// Everybody who waits.
@@ -114,7 +123,7 @@ impl Engine {
             kind: Some(kind),
             acknowledgements: None,
             deadline_ms,
-            shutdown: false,
+            ended_only_by: None,
         };
         self.blocking.waits.insert(key, wait);
         self.clients[key].flags.set(ClientFlags::BLOCKED, true);
@@ -150,7 +159,7 @@ impl Engine {
             kind: None,
             acknowledgements: Some(wanted),
             deadline_ms,
-            shutdown: false,
+            ended_only_by: None,
         };
         self.blocking.waits.insert(key, wait);
         self.clients[key].flags.set(ClientFlags::BLOCKED, true);
@@ -158,6 +167,15 @@ impl Engine {
 
     /// The running client waits for the server to stop.
     pub fn block_for_shutdown(&mut self, args: &Args) {
+        self.block_until(args, End::Shutdown);
+    }
+
+    /// The running client waits for an answer that comes from outside, by [`Engine::answer`].
+    pub fn block_for_answer(&mut self, args: &Args) {
+        self.block_until(args, End::Answer);
+    }
+
+    fn block_until(&mut self, args: &Args, end: End) {
         let key = self.current;
         let wait = Wait {
             request: Kept::new(args),
@@ -166,20 +184,32 @@ impl Engine {
             kind: None,
             acknowledgements: None,
             deadline_ms: None,
-            shutdown: true,
+            ended_only_by: Some(end),
         };
         self.blocking.waits.insert(key, wait);
         self.clients[key].flags.set(ClientFlags::BLOCKED, true);
     }
 
+    /// Answers a client that waits for that, and lets it go on.
+    pub fn answer(&mut self, key: ClientKey, write: impl FnOnce(&mut resp::Out)) {
+        let Some(wait) = self.blocking.waits.get(&key) else { return };
+        if let Ok(command) = self.resolve(&wait.request.args()) {
+            // It was not counted when it began to wait.
+            self.stats.command_ran(command.index, 0, false);
+        }
+        write(self.output_of(key));
+        self.unblock(key);
+    }
+
     /// The clients that wait for the server to stop.
     pub fn clients_in_shutdown(&self) -> Vec<ClientKey> {
-        self.blocking.waits.iter().filter(|(_, wait)| wait.shutdown).map(|(key, _)| *key).collect()
+        let waits = self.blocking.waits.iter();
+        waits.filter(|(_, wait)| wait.ended_only_by == Some(End::Shutdown)).map(|(key, _)| *key).collect()
     }
 
     /// Whether CLIENT UNBLOCK may end a client's waiting.
     pub fn may_be_unblocked(&self, key: ClientKey) -> bool {
-        self.blocking.waits.get(&key).is_some_and(|wait| !wait.shutdown)
+        self.blocking.waits.get(&key).is_some_and(|wait| wait.ended_only_by.is_none())
     }
 
     /// Replicas have acknowledged these offsets: answers the clients that waited for them.
@@ -238,7 +268,7 @@ impl Engine {
 
     /// All clients that wait, for a change of role.
     pub fn blocked_clients(&self) -> Vec<ClientKey> {
-        self.blocking.waits.iter().filter(|(_, wait)| !wait.shutdown).map(|(key, _)| *key).collect()
+        self.blocking.waits.iter().filter(|(_, wait)| wait.ended_only_by.is_none()).map(|(key, _)| *key).collect()
     }
 
     /// Answers those whose time is up.

@@ -76,6 +76,8 @@ gates! {
     MONITORED = 7;
     /// A new data set is being loaded while the old one is still served.
     ASYNC_LOADING = 8;
+    /// Set beside `LOADING`: the data is there, and sentinels are asked for our role.
+    ASKING = 9;
 }
 
 impl Gates {
@@ -175,7 +177,7 @@ pub struct Engine {
 impl Engine {
     /// An engine with empty databases.
     pub fn new(config: Config, seed: u64, monotonic_ns: fn() -> u64) -> Self {
-        let table = CommandTable::get();
+        let table = if config.sentinel { CommandTable::of_sentinel() } else { CommandTable::get() };
         let mut engine = Self {
             store: Store::new(config.databases.get() as usize, seed),
             out: Out::default(),
@@ -408,10 +410,11 @@ impl Engine {
                 return Some(self.refuse(Some(command), error::OOM));
             }
         }
+        // PING, too, so that a sentinel takes a primary that cannot save for a dead one.
+        if (is_write || command.spec.name == "ping") && !from_primary && self.gates.any(Gates::MISCONF) {
+            return Some(self.refuse(Some(command), error::MISCONF));
+        }
         if is_write && !from_primary {
-            if self.gates.any(Gates::MISCONF) {
-                return Some(self.refuse(Some(command), error::MISCONF));
-            }
             if self.gates.any(Gates::FEW_REPLICAS) {
                 return Some(self.refuse(Some(command), error::NO_REPLICAS));
             }
@@ -448,7 +451,8 @@ impl Engine {
         }
         let loading_allowed = command.flags.has(Flags::LOADING) && !(is_exec && queued_lacks(self, Flags::LOADING));
         if self.gates.any(Gates::LOADING) && !from_primary && !loading_allowed {
-            return Some(self.refuse(Some(command), error::LOADING));
+            let asking = self.gates.any(Gates::ASKING);
+            return Some(self.refuse(Some(command), if asking { error::ASKING } else { error::LOADING }));
         }
         if self.gates.any(Gates::ASYNC_LOADING) && command.flags.has(Flags::NO_ASYNC_LOADING) && !from_primary {
             return Some(self.refuse(Some(command), error::LOADING));

@@ -111,6 +111,8 @@ texts! {
     MASTER_DOWN = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
     /// The data set is being loaded.
     LOADING = "LOADING Redis is loading the dataset in memory";
+    /// The server does not know yet whether it is a primary. The code is one that clients wait out.
+    ASKING = "LOADING Redis is asking its sentinels which server is the primary (sentinel-hint)";
     /// Too few good replicas for a write.
     NO_REPLICAS = "NOREPLICAS Not enough good replicas to write.";
     /// Saving failed and writes are refused until it works again.

@@ -30,6 +30,7 @@ pub enum HostCommand {
     ReplicaOf,
     Role,
     Save,
+    Sentinel,
     Shutdown,
     Sync,
     Wait,

@@ -76,6 +76,17 @@ pub struct CommandTable {
 const SLOTS: usize = 2048;
 const EMPTY: u16 = u16::MAX;
 
+/// The handlers of all families, by the command's full name.
+fn handlers() -> BTreeMap<&'static str, Run> {
+    let mut handlers = BTreeMap::new();
+    for family in commands::FAMILIES {
+        for &(name, run) in *family {
+            assert!(handlers.insert(name, run).is_none(), "command {name} is listed twice");
+        }
+    }
+    handlers
+}
+
 /// A hash that does not tell upper from lower case.
 #[inline]
 fn slot_of(name: &[u8]) -> usize {
@@ -93,20 +104,25 @@ fn slot_of(name: &[u8]) -> usize {
 }
 
 impl CommandTable {
-    /// The table of this process.
+    /// The table of a server.
     pub fn get() -> &'static CommandTable {
         static TABLE: OnceLock<CommandTable> = OnceLock::new();
-        TABLE.get_or_init(Self::build)
+        TABLE.get_or_init(|| Self::build(handlers(), |spec| !spec.flags.has(Flags::ONLY_SENTINEL)))
     }
 
-    fn build() -> CommandTable {
+    /// The table of a sentinel: its own commands, and those of a server's that make sense without data.
+    pub fn of_sentinel() -> &'static CommandTable {
+        static TABLE: OnceLock<CommandTable> = OnceLock::new();
+        TABLE.get_or_init(|| {
+            let mut handlers = handlers();
+            handlers.extend(commands::SENTINEL.iter().copied());
+            // Redis's table does not mark it, but its sentinels know it as well.
+            Self::build(handlers, |spec| spec.flags.has(Flags::SENTINEL) || spec.name == "quit")
+        })
+    }
+
+    fn build(mut handlers: BTreeMap<&'static str, Run>, belongs: fn(&Spec) -> bool) -> CommandTable {
         let mut table = CommandTable { commands: Vec::new(), slots: Box::new([EMPTY; SLOTS]), indices: 0 };
-        let mut handlers: std::collections::BTreeMap<&str, Run> = std::collections::BTreeMap::new();
-        for family in commands::FAMILIES {
-            for &(name, run) in *family {
-                assert!(handlers.insert(name, run).is_none(), "command {name} is listed twice");
-            }
-        }
         let mut index = 0u16;
         let mut make = |spec: &'static Spec, run: Run| {
             let first_key = match spec.keys.first() {
@@ -117,10 +133,14 @@ impl CommandTable {
             let (flags, arity) = (spec.flags, spec.arity);
             Command { spec, run, index: index - 1, subcommands: Vec::new(), flags, arity, first_key }
         };
-        for spec in SPECS.iter().filter(|s| !s.name.contains('|')) {
+        for name in handlers.keys() {
+            assert!(SPECS.iter().any(|s| s.name == *name), "the handler of {name} has no facts");
+        }
+        let belonging = || SPECS.iter().filter(|s| belongs(s));
+        for spec in belonging().filter(|s| !s.name.contains('|')) {
             let prefix = format!("{}|", spec.name);
             let mut subcommands = Vec::new();
-            for sub in SPECS.iter().filter(|s| s.name.starts_with(&prefix)) {
+            for sub in belonging().filter(|s| s.name.starts_with(&prefix)) {
                 if let Some(run) = handlers.remove(sub.name) {
                     subcommands.push(make(sub, run));
                 }
@@ -134,7 +154,6 @@ impl CommandTable {
             command.subcommands = subcommands;
             table.commands.push(command);
         }
-        assert!(handlers.is_empty(), "handlers without facts: {:?}", handlers.keys());
         table.indices = usize::from(index);
         for (i, command) in table.commands.iter().enumerate() {
             let mut slot = slot_of(command.spec.name.as_bytes());

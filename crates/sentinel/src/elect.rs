@@ -124,7 +124,8 @@ impl Sentinel {
         let (owner, name) = (instance.owner, instance.name.clone());
         let peer = instance.peer_mut();
         peer.answered_at = now;
-        peer.primary_down = *down == 1;
+        // Unless it was asked about a primary that has been replaced since.
+        peer.primary_down = *down == 1 && peer.asked_at.is_some();
         if epoch != 0 {
             peer.answered_epoch = epoch;
         }

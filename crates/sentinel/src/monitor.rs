@@ -224,6 +224,10 @@ impl Sentinel {
             self.emit_for(LogLevel::Warning, if down { "+sdown" } else { "-sdown" }, id, "");
             let owner = self.at(id).owner;
             self.touch(owner);
+            if !down && matches!(&self.at(id).kind, Kind::Replica(r) if r.reports.role != Role::Replica) {
+                // Its INFO said what it should not be while it was still down for us: now that can be mended.
+                self.want_info(id);
+            }
             if down && owner == id {
                 // Whoever is promoted is chosen by what replicas say now, not what they said ten seconds ago.
                 for replica in self.at(id).primary().replicas.clone() {

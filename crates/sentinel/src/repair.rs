@@ -13,8 +13,8 @@
 //!    been promoted in a newer epoch and then have restarted, though; so we also need to know that our epoch is the newest: a majority
 //!    of the sentinels, which any newer election would have needed, has told us within a hello period that it knows none newer.
 //!
-//! With one of them, for an instance that we know as the old primary, it is told with the first INFO that it answers. Otherwise
-//! Redis's rule holds. In both cases the new primary must look sane: up, a primary by its own word, heard of lately.
+//! With one of them, for an instance that we know as the old primary, it is told as soon as it answers PING and INFO (`-sdown` comes
+//! first, as people know it). Otherwise Redis's rule holds. In both cases the new primary must look sane: up, a primary by its own word, heard of lately.
 //!
 //! A *replica of another primary* is set right after `failover-timeout`, as in Redis: the leader of a fail-over may just be at it, and it may
 //! do so for `parallel-syncs` replicas at a time only.
@@ -35,7 +35,8 @@ impl Sentinel {
         let wait = self.periods.publish * PERIODS;
         let role_since = self.at(id).reports().expect("a replica reports").role_since;
         let slow = self.not_down_for(id, wait) && self.now > role_since + wait;
-        if self.may_repair(id) && (slow || self.claim_is_old(id)) {
+        let soon = !self.at(id).s_down && self.claim_is_old(id);
+        if self.may_repair(id) && (slow || soon) {
             self.repair(id, "+convert-to-slave");
         }
     }

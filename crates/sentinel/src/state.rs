@@ -541,6 +541,11 @@ impl Sentinel {
         if !keep_sentinels {
             self.drop_sentinels(id);
         }
+        // What the others said was about the primary as it was; its successor must not be found down by that.
+        for other in self.at(id).primary().sentinels.values().copied().collect::<Vec<_>>() {
+            let peer = self.at_mut(other).peer_mut();
+            (peer.primary_down, peer.asked_at) = (false, None);
+        }
         let now = self.now;
         let instance = self.at_mut(id);
         (instance.s_down, instance.script_kill_sent, instance.run_id) = (false, false, None);

@@ -378,7 +378,7 @@ fn in_tilt_it_watches_and_does_not_act() {
     world.nodes[0].wall_offset += 60_000;
     world.run_for(1100);
     assert!(world.emitted.iter().any(|e| e.name == "+tilt" && e.text == "#tilt mode entered"));
-    assert!(world.nodes[0].sentinel.as_ref().unwrap().info_section().contains("sentinel_tilt:1\r\n"));
+    assert!(world.nodes[0].sentinel.as_ref().unwrap().info_fields().contains("sentinel_tilt:1\r\n"));
     world.crash_server(0, true);
     world.run_for(8000);
     assert_eq!(when(&world, "+sdown", "master"), None, "it does not act");

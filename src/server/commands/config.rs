@@ -156,6 +156,13 @@ fn apply_outside(o: &mut Outside, name: &str, next: &mut config::Config) -> std:
 
 /// CONFIG REWRITE.
 pub fn rewrite(o: &Outside, e: &mut Engine) -> Result {
+    rewrite_file(o, e)?;
+    e.out.ok();
+    Ok(())
+}
+
+/// Writes the present settings into the configuration file.
+pub fn rewrite_file(o: &Outside, e: &Engine) -> Result {
     let Some(path) = e.config.file.clone() else {
         return Err(Error::fixed("ERR The server is running without a config file"));
     };
@@ -171,7 +178,6 @@ pub fn rewrite(o: &Outside, e: &mut Engine) -> Result {
     )
     .map_err(failed)?;
     log!(Notice, "CONFIG REWRITE executed with success.");
-    e.out.ok();
     Ok(())
 }
 

@@ -30,6 +30,10 @@ const SECTIONS: &[Section] = &[
 /// Sections that are not part of the default answer.
 const ON_REQUEST: &[&str] = &["commandstats", "latencystats", "debug"];
 
+/// What a sentinel tells of itself.
+const SENTINEL_SECTIONS: &[Section] =
+    &[("server", server), ("clients", clients), ("stats", stats), ("cpu", cpu), ("sentinel", sentinel)];
+
 /// INFO [section …].
 pub fn info(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
     let words: Vec<String> = a.iter_from(1).map(|w| String::from_utf8_lossy(w).to_lowercase()).collect();
@@ -37,7 +41,8 @@ pub fn info(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
     let all = has("all") || has("everything");
     let default = words.is_empty() || has("default");
     let mut text = String::new();
-    for (name, write) in SECTIONS {
+    let sections = if o.sentinel.is_some() { SENTINEL_SECTIONS } else { SECTIONS };
+    for (name, write) in sections {
         // Figures for those who look into the server itself come only under their own name.
         if (all && *name != "debug") || has(name) || (default && !ON_REQUEST.contains(name)) {
             if !text.is_empty() {
@@ -68,7 +73,7 @@ fn server(o: &mut Outside, e: &mut Engine, text: &mut String) {
         "redis_git_sha1": "00000000",
         "redis_git_dirty": 0,
         "redis_build_id": "0",
-        "redis_mode": "standalone",
+        "redis_mode": o.mode(),
         "server_name": "rekindle",
         "rekindle_version": env!("CARGO_PKG_VERSION"),
         "os": std::env::consts::OS,
@@ -105,6 +110,12 @@ fn server(o: &mut Outside, e: &mut Engine, text: &mut String) {
     }
     if !e.config.unixsocket.get().is_empty() {
         let _ = write!(text, "listener{listener}:name=unix,bind={}\r\n", e.config.unixsocket.get());
+    }
+}
+
+fn sentinel(o: &mut Outside, _: &mut Engine, text: &mut String) {
+    if let Some(driver) = &o.sentinel {
+        text.push_str(&driver.info_fields());
     }
 }
 

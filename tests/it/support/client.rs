@@ -64,6 +64,11 @@ pub fn texts(value: &Value) -> Vec<String> {
     }
 }
 
+/// Whether an error means that the other side has closed the connection.
+pub fn is_closing(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
+}
+
 /// A string reply.
 pub fn bulk(text: &str) -> Value {
     Value::Bulk(text.as_bytes().to_vec())
@@ -84,10 +89,14 @@ impl Client {
 
     /// Connects to a port of an address.
     pub fn host(host: &str, port: u16) -> io::Result<Self> {
-        let socket = TcpStream::connect((host, port))?;
-        socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(REPLY_LIMIT))?;
-        Ok(Self { socket: Socket::Tcp(socket), input: Vec::new(), at: 0 })
+        Ok(Self::over(TcpStream::connect((host, port))?))
+    }
+
+    /// Over a connection that was made elsewhere.
+    pub fn over(socket: TcpStream) -> Self {
+        socket.set_nodelay(true).unwrap();
+        socket.set_read_timeout(Some(REPLY_LIMIT)).unwrap();
+        Self { socket: Socket::Tcp(socket), input: Vec::new(), at: 0 }
     }
 
     /// Connects to a Unix socket.
@@ -213,12 +222,7 @@ impl Client {
         loop {
             match self.try_reply() {
                 Ok(_) => {}
-                Err(error) => {
-                    return matches!(
-                        error.kind(),
-                        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
-                    );
-                }
+                Err(error) => return is_closing(error.kind()),
             }
         }
     }

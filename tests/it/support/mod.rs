@@ -3,6 +3,8 @@
 
 pub mod client;
 pub mod data;
+pub mod sentinel;
+pub mod watchers;
 
 pub use client::Client;
 use resp::Value;
@@ -119,6 +121,23 @@ impl Product {
             Self::Redis => Command::new("redis-server"),
         }
     }
+
+    /// The command that starts a sentinel of the same maker.
+    fn sentinel_command(self) -> Command {
+        match self {
+            Self::Ours => {
+                let mut command = Command::new(program());
+                command.arg("sentinel");
+                command
+            }
+            Self::Redis => Command::new("redis-sentinel"),
+        }
+    }
+}
+
+/// Those of the makers that are here: ours, and Redis where it is installed.
+pub fn products() -> Vec<Product> {
+    if have("redis-server") { vec![Product::Ours, Product::Redis] } else { vec![Product::Ours] }
 }
 
 /// A running server. It is killed at the end, and its folder removed.
@@ -127,6 +146,8 @@ pub struct Server {
     pub product: Product,
     pub port: u16,
     pub folder: Folder,
+    /// It is a sentinel: its options are those of its command line and nothing else.
+    is_sentinel: bool,
     child: Option<Child>,
     client: Mutex<Option<Client>>,
     /// How to log in, if that is needed.
@@ -170,11 +191,26 @@ impl Server {
         let password = options.windows(2).find(|w| w[0] == "--requirepass").map(|w| w[1].to_owned());
         let options = options.iter().map(|o| (*o).to_owned()).collect();
         let (port, folder) = (free_port(), Folder::new());
-        Self { product, port, folder, child: None, client: Mutex::new(None), password, options }
+        Self { product, port, folder, is_sentinel: false, child: None, client: Mutex::new(None), password, options }
     }
 
     /// The command that starts it: a configuration file stands first where the options begin with one.
     pub fn command(&self) -> Command {
+        let mut command = if self.is_sentinel { self.sentinel_command() } else { self.server_command() };
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.path().join("log")).unwrap();
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).current_dir(self.folder.path());
+        command
+    }
+
+    fn sentinel_command(&self) -> Command {
+        // Either the sentinel's own name, or the server's with a word that says so.
+        let by_option = self.options.iter().any(|o| o == "--sentinel");
+        let mut command = if by_option { self.product.command() } else { self.product.sentinel_command() };
+        command.args(&self.options);
+        command
+    }
+
+    fn server_command(&self) -> Command {
         let mut command = self.product.command();
         let file = self.options.first().filter(|o| !o.starts_with("--"));
         command.args(file);
@@ -189,8 +225,6 @@ impl Server {
             command.args(["--repl-diskless-sync-delay", "0"]);
         }
         command.args(&self.options[usize::from(file.is_some())..]);
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.path().join("log")).unwrap();
-        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).current_dir(self.folder.path());
         command
     }
 
@@ -206,6 +240,12 @@ impl Server {
     pub fn restart(&mut self) {
         assert!(self.child.is_none(), "it still runs");
         assert!(self.launch(), "the server did not start again:\n{}", self.log());
+    }
+
+    /// Starts it again with other options, without waiting until it has loaded.
+    pub fn spawn_with(&mut self, options: &[&str]) {
+        self.options = options.iter().map(|o| (*o).to_owned()).collect();
+        self.child = Some(self.command().spawn().unwrap());
     }
 
     /// Starts it again with other options.
@@ -286,15 +326,20 @@ impl Server {
         guard
     }
 
-    /// Runs a command on a connection that is kept for this.
+    /// Runs a command on a connection that is kept for this. Where the server has closed it, as a sentinel has it do
+    /// when its role changes, the command is sent on another one.
     #[track_caller]
     pub fn call(&self, words: &[&str]) -> Value {
         let mut guard = self.shared();
-        let result = guard.as_mut().unwrap().try_call(words);
+        let mut result = guard.as_mut().unwrap().try_call(words);
         if result.is_err() {
             *guard = None;
         }
         drop(guard);
+        let closed = |error: &std::io::Error| client::is_closing(error.kind());
+        if result.as_ref().is_err_and(closed) {
+            result = self.shared().as_mut().unwrap().try_call(words);
+        }
         match result {
             Ok(value) => value,
             Err(error) => panic!("{words:?} on port {}: {error}\n{}", self.port, self.log()),

@@ -141,8 +141,9 @@ fn hello(e: &mut Engine, a: &Args) -> Result {
     }
     e.out.protocol = protocol;
     let id = e.client().id;
+    let sentinel = e.config.sentinel;
     let role = if e.store.is_replica { "replica" } else { "master" };
-    e.out.map(7);
+    e.out.map(if sentinel { 6 } else { 7 });
     e.out.bulk(b"server");
     e.out.bulk(b"redis");
     e.out.bulk(b"version");
@@ -152,9 +153,11 @@ fn hello(e: &mut Engine, a: &Args) -> Result {
     e.out.bulk(b"id");
     e.out.int(id as i64);
     e.out.bulk(b"mode");
-    e.out.bulk(b"standalone");
-    e.out.bulk(b"role");
-    e.out.bulk(role.as_bytes());
+    e.out.bulk(if sentinel { b"sentinel" } else { b"standalone" });
+    if !sentinel {
+        e.out.bulk(b"role");
+        e.out.bulk(role.as_bytes());
+    }
     e.out.bulk(b"modules");
     e.out.array(0);
     Ok(())

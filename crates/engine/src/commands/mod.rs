@@ -34,6 +34,7 @@ mod strings;
 mod transactions;
 
 pub use command::summary;
+pub use outside::SENTINEL;
 
 /// Handlers by command name; subcommands as `container|name`.
 pub type Family = &'static [(&'static str, Run)];

@@ -4,7 +4,7 @@
 //! requests. `CONFIG REWRITE` keeps comments and the order of lines, replaces the lines of
 //! options that have changed, and appends what the file does not mention and is not the default.
 
-use super::{Config, Mutability, OPTIONS, OptionSpec, find};
+use super::{Config, OPTIONS, OptionSpec, find};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -86,6 +86,14 @@ impl Config {
                 self.renamed.push((text(old), text(new)));
                 return Ok(());
             }
+            // Sentinel reads these lines itself.
+            (b"sentinel", _) if self.sentinel => return Ok(()),
+            (b"sentinel", _) => {
+                return Err(
+                    "sentinel directive while not in sentinel mode: start with --sentinel, or as `rekindle sentinel`"
+                        .into(),
+                );
+            }
             (b"loadmodule", _) => return Err("Modules are not supported: take the loadmodule line out".into()),
             (b"user", _) => return Err("ACL users are not supported: take the user line out".into()),
             (b"list-max-ziplist-entries" | b"list-max-ziplist-value" | b"vm-enabled", _) => return Ok(()),
@@ -160,9 +168,8 @@ pub fn rewrite(old: &str, config: &Config, all: bool) -> String {
         }
     }
     for option in OPTIONS {
-        let internal = option.mutability == Mutability::Hidden;
         let is_default = !all && option.show(config) == option.show(&defaults);
-        if done.contains(option.name) || internal || is_default {
+        if done.contains(option.name) || is_default {
             continue;
         }
         if !signed {
@@ -199,6 +206,12 @@ mod tests {
         assert_eq!(load("save ''\n").unwrap().save.0, []);
         assert_eq!(load("save\n").unwrap().save.0, []);
         assert_eq!(load("include a.conf\n").unwrap().port.get(), 70);
+        let hint = &load("sentinel-hint m 10.0.0.1:26379 \"[::1]:1 host.x:2\"\n").unwrap().sentinel_hint;
+        assert_eq!(
+            hint.0,
+            Some(("m".into(), vec![("10.0.0.1".into(), 26379), ("::1".into(), 1), ("host.x".into(), 2)]))
+        );
+        assert_eq!(load("sentinel-hint m h:1\nsentinel-hint \"\"\n").unwrap().sentinel_hint.0, None);
     }
 
     #[test]
@@ -212,6 +225,16 @@ mod tests {
             ("appendfsync never\n", 1, "argument(s) must be one of the following: everysec, always, no"),
             ("requirepass \"a\n", 1, "Unbalanced quotes in configuration line"),
             ("slaveof a b\n", 1, "Invalid master port"),
+            (
+                "shutdown-on-sigterm now failover\n",
+                1,
+                "now and failover cannot be combined: handing over takes until a replica has everything",
+            ),
+            ("sentinel-hint x\n", 1, "a primary's name and one or more sentinels as host:port are needed"),
+            ("sentinel-hint a,b h:1\n", 1, "the primary's name may hold letters, digits and .-_ only"),
+            ("sentinel-hint x h\n", 1, "a sentinel's address must be host:port, not 'h'"),
+            ("sentinel-hint x h:1 h:0\n", 1, "the port of the sentinel 'h:0' must be between 1 and 65535"),
+            ("sentinel-hint x :1\n", 1, "':1' does not name the host of a sentinel"),
         ] {
             let error = load(text).unwrap_err();
             assert_eq!((error.line, error.reason.as_str()), (line, reason), "{text}");

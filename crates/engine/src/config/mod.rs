@@ -25,7 +25,7 @@ pub enum Mutability {
 }
 
 impl Mutability {
-    /// Whether it is left out where names are given by pattern, and by `CONFIG REWRITE`.
+    /// Whether it is left out where names are given by pattern.
     pub fn is_hidden(self) -> bool {
         matches!(self, Self::Hidden | Self::FixedHidden)
     }
@@ -95,6 +95,8 @@ pub struct Config {
     pub options: Options,
     /// `rename-command OLD NEW`, in the order given; an empty new name takes the command away.
     pub renamed: Vec<(String, String)>,
+    /// This process is a sentinel: the `sentinel` lines of files are its own to read, and it serves no data.
+    pub sentinel: bool,
     /// The file the settings came from, as an absolute path.
     pub file: Option<String>,
     /// Options that a file or the command line has set, by name.
@@ -104,6 +106,14 @@ pub struct Config {
 }
 
 impl Config {
+    /// The settings that a sentinel starts with.
+    pub fn of_sentinel() -> Self {
+        let mut config = Self { sentinel: true, ..Self::default() };
+        config.options.port.0 = 26379;
+        config.options.protected_mode = false;
+        config
+    }
+
     /// What the settings ask for and the server does not do yet, with the option that asks for it: it must not be
     /// believed to be there.
     pub fn not_there_yet(&self) -> Vec<(&'static str, &'static str)> {

@@ -251,5 +251,6 @@ options! {
     notify_keyspace_events: Events = Events::default(), "notify-keyspace-events", Live;
     bind: Words = Words(vec!["*".into(), "-::*".into()]), "bind", Live;
     replicaof: ReplicaOf = ReplicaOf(None), "replicaof" | "slaveof", Fixed;
+    sentinel_hint: SentinelHint = SentinelHint::default(), "sentinel-hint", Live;
     latency_tracking_info_percentiles: Percentiles = Percentiles(vec![50.0, 99.0, 99.9]), "latency-tracking-info-percentiles", Live;
 }

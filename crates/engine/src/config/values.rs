@@ -498,6 +498,75 @@ impl OptionValue for ReplicaOf {
     }
 }
 
+fn is_plain(word: &[u8], others: &[u8]) -> bool {
+    !word.is_empty() && word.iter().all(|b| b.is_ascii_alphanumeric() || others.contains(b))
+}
+
+/// A primary's name and the sentinels to ask for it, if any.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct SentinelHint(pub Option<(String, Vec<(String, u16)>)>);
+
+impl OptionValue for SentinelHint {
+    fn parse(&mut self, words: &[&[u8]]) -> Result<(), String> {
+        let mut all = words.iter().flat_map(|w| w.split(|b| b.is_ascii_whitespace())).filter(|w| !w.is_empty());
+        let Some(name) = all.next() else {
+            self.0 = None;
+            return Ok(());
+        };
+        let mut sentinels = Vec::new();
+        for word in all {
+            let word = std::str::from_utf8(word).map_err(|_| "a sentinel's address must be host:port")?;
+            let (host, port) =
+                word.rsplit_once(':').ok_or_else(|| format!("a sentinel's address must be host:port, not '{word}'"))?;
+            let port = base::num::parse_i64(port.as_bytes())
+                .filter(|port| (1..=65535).contains(port))
+                .ok_or_else(|| format!("the port of the sentinel '{word}' must be between 1 and 65535"))?;
+            // An IPv6 address stands in brackets or bare: what follows the last colon is the port.
+            let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+            if !is_plain(host.as_bytes(), b".-_:%") {
+                return Err(format!("'{word}' does not name the host of a sentinel"));
+            }
+            sentinels.push((host.to_owned(), port as u16));
+        }
+        if !is_plain(name, b".-_") {
+            return Err("the primary's name may hold letters, digits and .-_ only".into());
+        }
+        if sentinels.is_empty() {
+            return Err("a primary's name and one or more sentinels as host:port are needed".into());
+        }
+        if sentinels.len() > Self::SENTINELS_MAX {
+            return Err(format!("at most {} sentinels can be asked", Self::SENTINELS_MAX));
+        }
+        self.0 = Some((utf8(name), sentinels));
+        Ok(())
+    }
+
+    fn show(&self) -> String {
+        let Some((name, sentinels)) = &self.0 else { return String::new() };
+        let mut text = name.clone();
+        for (host, port) in sentinels {
+            text += &if host.contains(':') { format!(" [{host}]:{port}") } else { format!(" {host}:{port}") };
+        }
+        text
+    }
+
+    fn lines(&self, name: &str) -> Vec<String> {
+        match &self.0 {
+            None => vec![format!("{name} \"\"")],
+            Some(_) => vec![format!("{name} {}", self.show())],
+        }
+    }
+
+    fn takes_many(&self) -> bool {
+        true
+    }
+}
+
+impl SentinelHint {
+    /// Each is asked by a thread of its own.
+    const SENTINELS_MAX: usize = 64;
+}
+
 /// Which keyspace events are published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Events(pub crate::notify::Classes);
@@ -580,7 +649,8 @@ choices! {
 }
 
 /// What is said of a word that is none of those.
-pub const SHUTDOWN_WORDS: &str = "argument(s) must be one of the following: default, save, nosave, now, force";
+pub const SHUTDOWN_WORDS: &str =
+    "argument(s) must be one of the following: default, save, nosave, now, force, failover";
 
 /// What a signal to stop does: words that SHUTDOWN takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -593,6 +663,8 @@ pub struct ShutdownMode {
     pub now: bool,
     /// Stop even if saving fails.
     pub force: bool,
+    /// Hand the role of primary to a replica first.
+    pub failover: bool,
 }
 
 impl OptionValue for ShutdownMode {
@@ -605,18 +677,28 @@ impl OptionValue for ShutdownMode {
                 b"save" => mode.save = true,
                 b"now" => mode.now = true,
                 b"force" => mode.force = true,
+                b"failover" => mode.failover = true,
                 _ => return Err(SHUTDOWN_WORDS.into()),
             }
         }
         if mode.save && mode.nosave {
             return Err("save and nosave cannot be combined".into());
         }
+        if mode.now && mode.failover {
+            return Err("now and failover cannot be combined: handing over takes until a replica has everything".into());
+        }
         *self = mode;
         Ok(())
     }
 
     fn show(&self) -> String {
-        let words = [(self.save, "save"), (self.nosave, "nosave"), (self.now, "now"), (self.force, "force")];
+        let words = [
+            (self.save, "save"),
+            (self.nosave, "nosave"),
+            (self.now, "now"),
+            (self.force, "force"),
+            (self.failover, "failover"),
+        ];
         let words: Vec<&str> = words.iter().filter(|(on, _)| *on).map(|(_, w)| *w).collect();
         if words.is_empty() { "default".into() } else { words.join(" ") }
     }

@@ -157,14 +157,14 @@ impl Sentinel {
         Reply::Error(format!("NOQUORUM {usable} usable Sentinels. {}", problems.join(". ")).into_bytes())
     }
 
-    /// The `Sentinel` section of `INFO`, header included.
-    pub fn info_section(&self) -> String {
+    /// The fields of the `Sentinel` section of `INFO`.
+    pub fn info_fields(&self) -> String {
         let (running, queued) = self.scripts.counts();
         let tilt_seconds = self.tilt_since.map_or("-1".to_string(), |since| ((self.now - since) / 1000).to_string());
         let simulated =
             u8::from(self.simulated.crash_after_election) | u8::from(self.simulated.crash_after_promotion) << 1;
         let mut text = format!(
-            "# Sentinel\r\nsentinel_masters:{}\r\nsentinel_tilt:{}\r\nsentinel_tilt_since_seconds:{tilt_seconds}\r\n\
+            "sentinel_masters:{}\r\nsentinel_tilt:{}\r\nsentinel_tilt_since_seconds:{tilt_seconds}\r\n\
              sentinel_running_scripts:{running}\r\nsentinel_scripts_queue_length:{queued}\r\n\
              sentinel_simulate_failure_flags:{simulated}\r\n",
             self.primaries.len(),

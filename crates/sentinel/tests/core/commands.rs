@@ -106,8 +106,8 @@ fn replies_and_errors_are_those_of_redis() {
         Reply::Array(vec![Reply::Bulk(b"sentinel".to_vec()), Reply::Array(vec![Reply::Bulk(b"mymaster".to_vec())])])
     );
     assert_eq!(
-        bench.sentinel.info_section().replace("\r\n", "|"),
-        "# Sentinel|sentinel_masters:1|sentinel_tilt:0|sentinel_tilt_since_seconds:-1|sentinel_running_scripts:0|\
+        bench.sentinel.info_fields().replace("\r\n", "|"),
+        "sentinel_masters:1|sentinel_tilt:0|sentinel_tilt_since_seconds:-1|sentinel_running_scripts:0|\
          sentinel_scripts_queue_length:0|sentinel_simulate_failure_flags:0|\
          master0:name=mymaster,status=ok,address=10.0.0.1:6379,slaves=0,sentinels=1|"
     );
