@@ -34,7 +34,8 @@ impl Server {
         let mut soft = counts && limit.soft_bytes > 0 && bytes >= limit.soft_bytes;
         if soft {
             let since = *client.soft_limit_since_ms.get_or_insert(now_ms);
-            soft = now_ms - since > limit.soft_seconds * 1000;
+            // Whole seconds, as in Redis: nobody is closed before the time is over.
+            soft = now_ms / 1000 - since / 1000 > limit.soft_seconds;
         } else {
             client.soft_limit_since_ms = None;
         }

@@ -303,7 +303,7 @@ impl Server {
             };
             let bytes = outputs.bytes;
             let left = outputs.targets.iter().filter(|t| t.error.is_none()).count();
-            match left {
+            match if result.is_ok() { left } else { 0 } {
                 _ if !by_mark => {}
                 0 => log!(Notice, "Diskless rdb transfer, last replica dropped, killing fork child"),
                 _ => log!(Notice, "Diskless rdb transfer, done reading from pipe, {left} replicas still up"),
