@@ -26,6 +26,8 @@ use std::time::Duration;
 
 /// Bytes of the log that one send to a replica takes.
 const FEED_BYTES: usize = 256 << 10;
+/// How often replicas acknowledge without being asked.
+const ACK_PERIOD_MS: i64 = 1000;
 /// The back-log keeps at least so much, whatever `repl-backlog-size` says, as in Redis.
 const BACKLOG_BYTES_MIN: u64 = 16 << 10;
 
@@ -147,9 +149,11 @@ pub struct Replicas {
 }
 
 impl Replicas {
-    /// How many have acknowledged within `max_lag_s` seconds.
+    /// How many have acknowledged within `max_lag_s` seconds: to the millisecond, since so much can be lost when they are cut off.
+    /// Healthy ones acknowledge each second, so a limit of one second leaves them half a second more.
     pub fn good(&self, now_ms: i64, max_lag_s: i64) -> usize {
-        self.table.values().filter(|r| r.is_online() && (now_ms - r.ack_ms) / 1000 <= max_lag_s).count()
+        let max_lag_ms = (max_lag_s * 1000).max(ACK_PERIOD_MS * 3 / 2);
+        self.table.values().filter(|r| r.is_online() && now_ms - r.ack_ms <= max_lag_ms).count()
     }
 
     /// What those that are fed from the log have acknowledged.

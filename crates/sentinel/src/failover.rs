@@ -101,6 +101,11 @@ impl Sentinel {
         if !primary.o_down || primary.failover.is_some() {
             return NEVER;
         }
+        // Without replicas nothing can come of it. And who knows none has just been set up and may not know the other sentinels
+        // either: it would elect itself.
+        if primary.replicas.is_empty() {
+            return NEVER;
+        }
         let not_before = primary.attempt_not_before;
         if self.now < not_before {
             if primary.delay_logged != primary.attempt_at {

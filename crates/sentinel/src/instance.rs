@@ -100,6 +100,8 @@ pub(crate) struct Vote {
 #[derive(Debug)]
 pub(crate) struct Primary {
     pub reports: Reports,
+    /// Whom it follows by its own word, while it says that it is a replica.
+    pub follows: Option<(String, u16)>,
     /// The epoch of the fail-over that made this address the primary.
     pub config_epoch: u64,
     pub quorum: u32,

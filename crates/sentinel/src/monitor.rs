@@ -8,7 +8,8 @@
 //! | asking others about a primary that is down | 1 s | at once when it goes down, then 200 ms for five seconds |
 //!
 //! An instance is *subjectively down* (sdown) when it has not answered PING well for `down-after-milliseconds`, when a primary
-//! says that it is a replica for that long and two INFO periods more, or when it restarted and loads for longer than
+//! says that it is a replica for that long and two INFO periods more (without these where the one it follows is a replica of its
+//! that says it is the primary: it has handed over by itself), or when it restarted and loads for longer than
 //! `master-reboot-down-after-period`. A primary is *objectively down* (odown) when `quorum` sentinels say that it is.
 
 use crate::api::{LogLevel, Reply};
@@ -204,7 +205,9 @@ impl Sentinel {
         moments[0] = silent_since.map_or(NEVER, |since| since + down_after);
         if let Kind::Primary(primary) = &self.at(id).kind {
             if primary.reports.role == Role::Replica {
-                moments[1] = primary.reports.role_since + down_after + self.periods.info * 2;
+                // With the one that it has handed over to, there is nothing more to be waited for.
+                let wait = if self.handed_over_to(id).is_some() { 0 } else { self.periods.info * 2 };
+                moments[1] = primary.reports.role_since + down_after + wait;
             }
             if let Some(rebooted) = primary.rebooted_at {
                 moments[2] = rebooted + primary.reboot_down_after_ms;

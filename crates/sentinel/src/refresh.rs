@@ -37,6 +37,7 @@ impl Sentinel {
         if self.at(id).is_primary() {
             self.learn_replicas(id, &report);
             self.note_offset(id);
+            self.note_whom_it_follows(id, &report);
         } else {
             self.note_replica(id, &report);
         }
@@ -84,6 +85,18 @@ impl Sentinel {
         }
     }
 
+    /// A primary that says it is a replica has been told so by somebody else than us, or has handed over by itself.
+    fn note_whom_it_follows(&mut self, id: InstanceId, report: &InfoReport) {
+        let to = report.primary_host.clone().zip(report.primary_port).filter(|_| report.role == Role::Replica);
+        self.at_mut(id).primary_mut().follows = to;
+        // Only both of them together can tell that.
+        if let Some(replica) = self.followed_replica(id)
+            && self.at(replica).reports().is_some_and(|r| r.role != Role::Primary)
+        {
+            self.want_info(replica);
+        }
+    }
+
     fn note_replica(&mut self, id: InstanceId, report: &InfoReport) {
         let now = self.now;
         let replica = self.at_mut(id).replica_mut();
@@ -124,6 +137,11 @@ impl Sentinel {
         }
         let expected = if instance.is_primary() { Role::Primary } else { Role::Replica };
         let event = if role == expected { "+role-change" } else { "-role-change" };
+        if role == Role::Primary && !instance.is_primary() {
+            // Has the primary handed over to it? What that said last may be ten seconds old.
+            let owner = instance.owner;
+            self.want_info(owner);
+        }
         let word = if role == Role::Primary { "master" } else { "slave" };
         self.emit_for(LogLevel::Verbose, event, id, &format!("new reported role is {word}"));
     }

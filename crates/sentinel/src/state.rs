@@ -407,6 +407,7 @@ impl Sentinel {
     pub(crate) fn add_primary(&mut self, name: &str, addr: Addr, quorum: u32) -> InstanceId {
         let kind = Kind::Primary(Box::new(Primary {
             reports: Reports::new(Role::Primary, self.now),
+            follows: None,
             config_epoch: 0,
             quorum,
             parallel_syncs: 1,

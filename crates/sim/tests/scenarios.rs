@@ -294,6 +294,23 @@ fn a_coordinated_fail_over_is_done_by_the_primary() {
 }
 
 #[test]
+fn a_primary_that_has_handed_over_by_itself_is_followed_soon() {
+    let mut world = settled(Plan::quiet(3, 3));
+    // By the rules the other one would be chosen, but it lacks what was written since.
+    world.servers[2].priority = 1;
+    world.run_for(11_000);
+    let begin = world.now;
+    world.servers[0].handing_over = Some((1, begin + 5000));
+    let followed = world.run_until_so(14_000, |w| agreement(w) == Ok(1));
+    no_violations(&world);
+    assert!(followed, "{:?}", agreement(&world));
+    // INFO comes each ten seconds; from then on it takes little more than `down-after-milliseconds`.
+    assert_eq!(when(&world, "+convert-to-slave", ""), None);
+    let lost = world.servers[1].log.len() < world.servers[0].log.len();
+    assert!(!lost, "the new primary has everything");
+}
+
+#[test]
 fn a_primary_that_cannot_hand_over_says_so() {
     let mut plan = Plan::quiet(3, 3);
     plan.old_servers = true;
