@@ -14,14 +14,14 @@ use super::notes::Note;
 use super::outside::Outside;
 use engine::client::{ClientFlags, ClientKey};
 use engine::engine::Engine;
-use engine::rdb::{SaveOptions, write_snapshot};
-use net::{BlockingWriter, ConnId};
+use engine::rdb::{SaveOptions, Ticket, write_snapshot};
+use net::{BlockingWriter, ConnId, STALLED, Stall};
 use repl::Capabilities;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Bytes of the log that one send to a replica takes.
@@ -45,6 +45,8 @@ pub enum State {
         cancel: Arc<AtomicBool>,
         /// When it began, Unix milliseconds.
         since_ms: i64,
+        /// The transfer that it shares with others.
+        group: Arc<Group>,
         /// Whether the end is told by a mark: then the stream begins after its first acknowledgement.
         by_mark: bool,
         /// The file is made and is being sent; always false where the data goes straight to the socket.
@@ -87,8 +89,11 @@ impl Replica {
 
     /// Stops the transfer, if one is under way.
     pub fn cancel(&self) {
-        if let State::Transfer { cancel, .. } = &self.state {
+        if let State::Transfer { cancel, group, .. } = &self.state {
             cancel.store(true, Ordering::Relaxed);
+            if group.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+                group.ticket.cancel();
+            }
         }
     }
 
@@ -100,6 +105,15 @@ impl Replica {
             State::Online { .. } => "online",
         }
     }
+}
+
+/// The replicas of one transfer.
+#[derive(Debug)]
+pub struct Group {
+    /// How many are left.
+    left: AtomicUsize,
+    /// When the last has gone, nothing more needs to be written.
+    ticket: Arc<Ticket>,
 }
 
 /// What a client has said of itself by `REPLCONF`, before and after it becomes a replica.
@@ -128,6 +142,8 @@ pub struct Replicas {
     pub none_since_ms: i64,
     /// How often they are sent something.
     pub pace: super::pace::Pace,
+    /// How long a replica may take nothing of its transfer: `repl-timeout`.
+    pub stall: Stall,
 }
 
 impl Replicas {
@@ -205,8 +221,10 @@ impl Server {
         self.outside.take_effects(&mut self.engine);
         self.engine.stream.forget_selected();
         let mut targets = Vec::new();
+        let shared_by_mark = Arc::new(Group { left: AtomicUsize::new(0), ticket: Arc::default() });
+        let shared_by_length = Arc::new(Group { left: AtomicUsize::new(0), ticket: Arc::default() });
         for key in keys {
-            match self.begin_transfer(key) {
+            match self.begin_transfer(key, [&shared_by_length, &shared_by_mark]) {
                 Some(target) => targets.push(target),
                 // Its answers to REPLCONF are still on their way; the next round takes it along.
                 None => continue,
@@ -216,14 +234,14 @@ impl Server {
             return;
         }
         let (by_mark, by_length): (Vec<Target>, Vec<Target>) = targets.into_iter().partition(|t| t.by_mark);
-        for group in [by_mark, by_length] {
+        for (group, shared) in [(by_mark, shared_by_mark), (by_length, shared_by_length)] {
             if !group.is_empty() {
-                self.spawn_transfer(group);
+                self.spawn_transfer(group, shared.ticket.clone());
             }
         }
     }
 
-    fn begin_transfer(&mut self, key: ClientKey) -> Option<Target> {
+    fn begin_transfer(&mut self, key: ClientKey, groups: [&Arc<Group>; 2]) -> Option<Target> {
         let conn_id = self.conns.of_client(key)?;
         let conn = self.conns.get(conn_id)?;
         let client = self.engine.clients.get(key)?;
@@ -240,14 +258,16 @@ impl Server {
         let cancel = Arc::new(AtomicBool::new(false));
         let sending = Arc::new(AtomicBool::new(false));
         let since_ms = self.engine.store.now_ms;
-        replica.state = State::Transfer { cancel: cancel.clone(), since_ms, by_mark, sending: sending.clone() };
+        let group = groups[usize::from(by_mark)].clone();
+        group.left.fetch_add(1, Ordering::Relaxed);
+        replica.state = State::Transfer { cancel: cancel.clone(), since_ms, group, by_mark, sending: sending.clone() };
         replica.cursor = offset;
         let line =
             if old_sync { String::new() } else { format!("+FULLRESYNC {} {offset}\r\n", self.outside.history.id) };
         Some(Target { client: key, id: replica.id, fd, cancel, by_mark, sending, line, error: None })
     }
 
-    fn spawn_transfer(&mut self, mut targets: Vec<Target>) {
+    fn spawn_transfer(&mut self, mut targets: Vec<Target>, ticket: Arc<Ticket>) {
         let by_mark = targets[0].by_mark;
         let names: Vec<String> = targets
             .iter()
@@ -266,20 +286,28 @@ impl Server {
         let snapshot = self.engine.store.keyspace.snapshot();
         let mut options = SaveOptions::from_config(&self.engine.config);
         options.replication = Some(self.outside.position(&self.engine));
-        let stall = Duration::from_secs(self.engine.config.repl_timeout.get().max(1) as u64);
+        options.ticket = Some(ticket);
+        self.set_transfer_timeout();
+        let stall = self.outside.replicas.stall.clone();
         let (sender, waker) = (self.notes_sender.clone(), self.net.waker());
         let dir = self.engine.config.dir.get().to_owned();
         log!(Notice, "Background RDB transfer started by thread rk-sync");
         let body = move || {
             let _registered = keyspace::memory::register_thread();
             let mut outputs =
-                Outputs { targets: targets.iter_mut().map(|t| Output::new(t, stall)).collect(), bytes: 0 };
+                Outputs { targets: targets.iter_mut().map(|t| Output::new(t, stall.clone())).collect(), bytes: 0 };
             let result = if by_mark {
                 transfer_by_mark(&mut outputs, snapshot, &options)
             } else {
                 transfer_by_length(&mut outputs, snapshot, &options, &dir)
             };
             let bytes = outputs.bytes;
+            let left = outputs.targets.iter().filter(|t| t.error.is_none()).count();
+            match left {
+                _ if !by_mark => {}
+                0 => log!(Notice, "Diskless rdb transfer, last replica dropped, killing fork child"),
+                _ => log!(Notice, "Diskless rdb transfer, done reading from pipe, {left} replicas still up"),
+            }
             drop(outputs);
             for target in targets {
                 let error = target.error.or_else(|| result.as_ref().err().cloned());
@@ -293,6 +321,12 @@ impl Server {
         self.outside.saving.snapshot_us = (super::clock::monotonic_ns() - begun_ns) / 1000;
     }
 
+    /// Lets the transfers know of `repl-timeout`, those too that are under way.
+    pub fn set_transfer_timeout(&self) {
+        let seconds = self.engine.config.repl_timeout.get().max(1) as u64;
+        self.outside.replicas.stall.set(Duration::from_secs(seconds));
+    }
+
     /// A transfer thread has ended.
     pub fn transferred(&mut self, key: ClientKey, id: u64, error: Option<String>, bytes: u64) {
         let Some(replica) = self.outside.replicas.table.get_mut(&key).filter(|r| r.id == id) else { return };
@@ -301,6 +335,9 @@ impl Server {
         let now_ms = self.engine.store.now_ms;
         let (ip, port) = self.outside.replicas.address(key, &self.engine);
         if let Some(error) = error {
+            if error.contains(STALLED) {
+                log!(Warning, "Disconnecting timedout replica (full sync): {ip}:{port}");
+            }
             log!(Warning, "Background RDB transfer error with replica {ip}:{port}: {error}");
             if let Some(conn) = self.conns.of_client(key) {
                 self.close(conn);
@@ -569,7 +606,7 @@ struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    fn new(target: &'a mut Target, stall: Duration) -> Self {
+    fn new(target: &'a mut Target, stall: Stall) -> Self {
         let fd = target.fd.try_clone().expect("duplicating a descriptor fails only at the process's limit");
         Self {
             writer: BlockingWriter::new(fd, stall, target.cancel.clone()),

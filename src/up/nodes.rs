@@ -62,27 +62,34 @@ impl Seen {
     }
 }
 
-/// Starts all and waits until they answer.
+/// Starts all and waits until they answer: servers, then sentinels, that these find all replicas at the first look.
 pub fn start_all(options: &Options, cast: &[(Kind, u16)], base: &Path, nodes: &mut Vec<Node>) -> Result<(), String> {
-    for (kind, port) in cast {
-        let folder = base.join(port.to_string());
-        let failed = |e| format!("can't write to the folder {}: {e}; choose another one with --dir", folder.display());
-        fs::create_dir_all(&folder).map_err(failed)?;
-        let file = folder.join("conf");
-        // What an earlier run has learnt is kept: roles may have changed.
-        if !file.exists() {
-            fs::write(&file, configuration(options, *kind, *port, &folder)).map_err(failed)?;
-        }
-        let process = spawn(*kind, &file)?;
-        nodes.push(Node { kind: *kind, port: *port, folder, process, connection: None, seen: Seen::default() });
-    }
-    let deadline = Instant::now() + PATIENCE;
-    for node in nodes.iter_mut() {
-        while !node.ask() {
-            if node.is_dead() || Instant::now() > deadline {
-                return Err(format!("the process on port {} did not start:\n{}", node.port, node.last_words()));
+    for kind in [Kind::Server, Kind::Sentinel] {
+        let first = nodes.len();
+        for (_, port) in cast.iter().filter(|(k, _)| *k == kind) {
+            let folder = base.join(port.to_string());
+            let failed =
+                |e| format!("can't write to the folder {}: {e}; choose another one with --dir", folder.display());
+            fs::create_dir_all(&folder).map_err(failed)?;
+            let file = folder.join("conf");
+            // What an earlier run has learnt is kept: roles may have changed.
+            if !file.exists() {
+                fs::write(&file, configuration(options, kind, *port, &folder)).map_err(failed)?;
             }
-            std::thread::sleep(Duration::from_millis(20));
+            let process = spawn(kind, &file)?;
+            nodes.push(Node { kind, port: *port, folder, process, connection: None, seen: Seen::default() });
+        }
+        let deadline = Instant::now() + PATIENCE;
+        for node in &mut nodes[first..] {
+            while !(node.ask() && node.is_linked()) {
+                if node.is_dead() {
+                    return Err(format!("the process on port {} did not start:\n{}", node.port, node.last_words()));
+                }
+                if Instant::now() > deadline {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
         }
     }
     Ok(())
@@ -154,6 +161,11 @@ impl Node {
             self.connection = None;
         }
         text
+    }
+
+    /// Whether it is no replica whose link is down.
+    fn is_linked(&self) -> bool {
+        self.seen.get("master_link_status") != "down"
     }
 
     fn is_dead(&mut self) -> bool {

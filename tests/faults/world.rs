@@ -129,10 +129,12 @@ impl World {
             node(host, plan.servers[host], false, text)
         });
         let servers: Vec<Node> = servers.collect();
+        // Redis's sentinels ask once a second: less than two would be one late answer on a busy machine.
+        let down_after = if plan.sentinels.contains(&Product::Redis) { 2000 } else { 1000 };
         let sentinels = (0..3).map(|host| {
             let text = format!(
-                "port {SENTINEL}\nsentinel monitor {NAME} {} {SERVER} 2\nsentinel down-after-milliseconds {NAME} 1000\n\
-                 sentinel failover-timeout {NAME} 3000\n",
+                "port {SENTINEL}\nsentinel monitor {NAME} {} {SERVER} 2\n\
+                 sentinel down-after-milliseconds {NAME} {down_after}\nsentinel failover-timeout {NAME} 3000\n",
                 ip(0)
             );
             node(host, plan.sentinels[host], true, text)

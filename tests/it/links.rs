@@ -203,3 +203,39 @@ fn every_client_that_asks_for_a_shutdown_waits_and_hears_of_its_end() {
     assert_eq!(b.call(&["GET", "k"]), bulk("2"));
     assert!(a.log().contains("1 of 1 replicas are in sync when shutting down"));
 }
+
+#[test]
+fn an_error_on_the_link_is_told_to_the_operator() {
+    let primary = ours(&["--enable-debug-command", "yes"]);
+    let replica = ours(&["--replica-read-only", "no"]);
+    replica.follow(&primary);
+    assert_eq!(replica.number("unexpected_error_replies"), 0);
+    primary.ok(&["DEBUG", "REPLICATE", "no-such-command", "x"]);
+    replica.ok(&["SET", "n", "text"]);
+    assert_eq!(primary.int(&["INCR", "n"]), 1);
+    replica.wait_for_offset_of(&primary);
+    assert_eq!(replica.number("unexpected_error_replies"), 2);
+    let log = replica.log();
+    let told: Vec<&str> =
+        log.lines().filter(|l| l.contains("== CRITICAL == This replica is sending an error")).collect();
+    assert_eq!(told.len(), 2, "{log}");
+    assert!(told[0].contains("unknown command 'no-such-command'") && told[0].ends_with("command '<unknown>'"), "{log}");
+    assert!(told[1].contains("not an integer") && told[1].ends_with("command 'incr'"), "{log}");
+}
+
+#[test]
+fn a_shorter_timeout_reaches_a_transfer_that_is_under_way() {
+    let primary = ours(&["--rdbcompression", "no", "--repl-timeout", "3600"]);
+    let value = "v".repeat(1 << 20);
+    for i in 0..40 {
+        primary.ok(&["SET", &format!("key:{i}"), &value]);
+    }
+    // A replica that reads nothing: the sockets take some megabytes.
+    let mut replica = primary.client();
+    replica.ok(&["REPLCONF", "capa", "eof", "capa", "psync2"]);
+    replica.send(&["PSYNC", "?", "-1"]);
+    wait_until(PATIENCE, || primary.log().contains("Background RDB transfer started"));
+    primary.ok(&["CONFIG", "SET", "repl-timeout", "1"]);
+    wait_until(PATIENCE, || primary.log().contains("Disconnecting timedout replica (full sync)"));
+    wait_until(PATIENCE, || primary.number("connected_slaves") == 0);
+}

@@ -75,7 +75,8 @@ fn hands_over(replica: Product, signal: &str, option: &str, words: &str) {
     let lost = written.iter().filter(|n| new.int(&["EXISTS", &format!("key:{n}")]) == 0).count();
     println!("{} writes acknowledged, {lost} lost, at most {longest:?} between two", written.len());
     assert_eq!(lost, 0, "{}", primary.log());
-    assert!(longest < Duration::from_secs(3), "writes were refused for {longest:?}");
+    // Had nobody taken over, it would have been ten seconds, the default of shutdown-timeout.
+    assert!(longest < Duration::from_secs(8), "writes were refused for {longest:?}");
     let log = primary.log();
     for line in ["Handing over to a replica before shutting down.", "has taken over: shutting down."] {
         assert!(log.contains(line), "{line}: {log}");

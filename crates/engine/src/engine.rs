@@ -350,7 +350,24 @@ impl Engine {
             self.fail(&error);
         }
         self.end_reply_skip(reply_start);
+        self.tell_of_divergence(&error, command.map_or("<unknown>", |c| c.spec.name));
         Flow::Done
+    }
+
+    /// An error on the link between a primary and its replica reaches nobody, and may mean that their data is no longer
+    /// the same: the operator is to know.
+    #[cold]
+    fn tell_of_divergence(&mut self, error: &Error, command: &str) {
+        let (us, them) = match self.clients.get(self.current).map(Client::class) {
+            Some(Class::Primary) => ("replica", "master"),
+            Some(Class::Replica) => ("master", "replica"),
+            _ => return,
+        };
+        self.stats.unexpected_errors += 1;
+        let text = String::from_utf8_lossy(error.text());
+        self.orders.push(Order::Warn(format!(
+            "== CRITICAL == This {us} is sending an error to its {them}: '-{text}' after processing the command '{command}'"
+        )));
     }
 
     /// Writes an error reply and counts it.
@@ -479,6 +496,7 @@ impl Engine {
         if let Err(error) = result {
             failed = true;
             self.fail(&error);
+            self.tell_of_divergence(&error, command.spec.name);
         }
         let now_ns = (self.monotonic_ns)();
         let took_ns = now_ns.saturating_sub(self.tick_ns);

@@ -137,6 +137,8 @@ pub struct Stats {
     pub writes: u64,
     /// Clients closed because they left too much unread.
     pub output_limit_closes: u64,
+    /// Errors that a primary or a replica of ours was answered with.
+    pub unexpected_errors: u64,
     /// Clients closed because they sent too long a request.
     pub query_limit_closes: u64,
     /// Clients closed because clients together took too much memory.

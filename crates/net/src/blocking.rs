@@ -7,7 +7,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
@@ -16,13 +16,39 @@ use rustix::net::{RecvFlags, SendFlags};
 
 use crate::sock;
 
+/// What the error says when the peer has taken or given nothing for too long.
+pub const STALLED: &str = "the peer made no progress in time";
+
 /// The longest time that a set cancel flag goes unnoticed.
 pub const CANCEL_CHECK: Duration = Duration::from_millis(50);
+
+/// How long the peer may do nothing; it may be changed while somebody waits.
+#[derive(Clone, Debug, Default)]
+pub struct Stall(Arc<AtomicU64>);
+
+impl Stall {
+    /// Sets it, also for those who wait already.
+    pub fn set(&self, time: Duration) {
+        self.0.store(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
+    }
+}
+
+impl From<Duration> for Stall {
+    fn from(time: Duration) -> Self {
+        let stall = Self::default();
+        stall.set(time);
+        stall
+    }
+}
 
 /// What both directions share: the socket and when to give up.
 struct Patient {
     fd: OwnedFd,
-    stall: Duration,
+    stall: Stall,
     cancel: Arc<AtomicBool>,
 }
 
@@ -46,9 +72,9 @@ impl Patient {
                 Err(error) => return Err(error.into()),
             }
             let waited = since.get_or_insert_with(Instant::now).elapsed();
-            let left = self.stall.saturating_sub(waited);
+            let left = self.stall.get().saturating_sub(waited);
             if left.is_zero() {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "the peer made no progress in time"));
+                return Err(io::Error::new(io::ErrorKind::TimedOut, STALLED));
             }
             let timeout = sock::whole_millis(left.min(CANCEL_CHECK));
             match rustix::event::poll(&mut [PollFd::new(&self.fd, flags)], Some(&timeout)) {
@@ -64,8 +90,8 @@ pub struct BlockingWriter(Patient);
 
 impl BlockingWriter {
     /// A writer over `fd`. A write fails when the peer takes nothing for `stall`, or soon after `cancel` is set.
-    pub fn new(fd: OwnedFd, stall: Duration, cancel: Arc<AtomicBool>) -> BlockingWriter {
-        BlockingWriter(Patient { fd, stall, cancel })
+    pub fn new(fd: OwnedFd, stall: impl Into<Stall>, cancel: Arc<AtomicBool>) -> BlockingWriter {
+        BlockingWriter(Patient { fd, stall: stall.into(), cancel })
     }
 
     /// The socket.
@@ -93,8 +119,8 @@ pub struct BlockingReader(Patient);
 
 impl BlockingReader {
     /// A reader over `fd`. A read fails when the peer sends nothing for `stall`, or soon after `cancel` is set.
-    pub fn new(fd: OwnedFd, stall: Duration, cancel: Arc<AtomicBool>) -> BlockingReader {
-        BlockingReader(Patient { fd, stall, cancel })
+    pub fn new(fd: OwnedFd, stall: impl Into<Stall>, cancel: Arc<AtomicBool>) -> BlockingReader {
+        BlockingReader(Patient { fd, stall: stall.into(), cancel })
     }
 
     /// The socket.
@@ -153,6 +179,22 @@ mod tests {
         let (_silent, b2) = (b, pair());
         let error = BlockingReader::new(b2.0, SHORT, flag).read(&mut [0]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn the_time_can_be_shortened_while_somebody_waits() {
+        let (a, _b) = pair();
+        let stall = Stall::from(LONG);
+        let shorter = stall.clone();
+        let thread = thread::spawn(move || {
+            thread::sleep(SHORT);
+            shorter.set(SHORT);
+        });
+        let start = Instant::now();
+        let error = BlockingReader::new(a, stall, Arc::default()).read(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(start.elapsed() < LONG / 2);
+        thread.join().unwrap();
     }
 
     #[test]

@@ -32,7 +32,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-pub use blocking::{BlockingReader, BlockingWriter};
+pub use blocking::{BlockingReader, BlockingWriter, STALLED, Stall};
 pub use sock::{listen_tcp, listen_unix, local_addr, peer_addr, raise_nofile, set_keepalive, set_nodelay};
 pub use waker::Waker;
 

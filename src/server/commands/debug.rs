@@ -119,8 +119,8 @@ pub fn debug(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
             );
             e.out.verbatim("txt", text.as_bytes());
         }
-        () if is(word, "replicate") && a.len() >= 4 => {
-            let words: Vec<&[u8]> = a.iter_from(3).collect();
+        () if is(word, "replicate") && a.len() >= 3 => {
+            let words: Vec<&[u8]> = a.iter_from(2).collect();
             let db = e.store.db;
             e.store.fx.rewrite(db, &words);
             e.out.ok();
@@ -200,7 +200,8 @@ fn data_digest(e: &Engine) -> String {
 
 fn object(e: &mut Engine, key: &[u8]) -> Result {
     let idle = |e: &Engine, access| e.store.idle_seconds(access);
-    let entry = e.store.peek(key).ok_or(error::NO_SUCH_KEY)?;
+    // Also one that is past its time and waits for the primary's word is shown.
+    let entry = e.store.current().get(key).ok_or(error::NO_SUCH_KEY)?;
     let (at, access, bytes) = (entry.key().as_ptr() as usize, entry.access(), entry.memory_usage());
     let encoding = engine::commands::encoding_of(entry);
     let text = format!(

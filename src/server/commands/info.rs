@@ -326,7 +326,7 @@ fn stats(o: &mut Outside, e: &mut Engine, text: &mut String) {
         "tracking_total_keys": e.store.tracking.keys(),
         "tracking_total_items": e.store.tracking.items,
         "tracking_total_prefixes": e.store.tracking.prefixes(),
-        "unexpected_error_replies": 0,
+        "unexpected_error_replies": s.unexpected_errors,
         "total_error_replies": s.errors_total,
         "dump_payload_sanitizations": 0,
         "total_reads_processed": s.reads,

@@ -7,6 +7,7 @@ use crate::notify::Classes;
 use crate::rdb::{LoadOptions, Loader, write_value};
 use crate::table::Run;
 use keyspace::{Entry, Keyspace};
+use persist::error::Fault;
 use persist::payload::{check_payload, decode_value, dump_payload, encode_value, split_payload};
 use persist::reader::Options;
 use persist::visitor::KeyMeta;
@@ -71,6 +72,22 @@ fn restore_options(a: &Args) -> Result<RestoreOptions> {
     Ok(o)
 }
 
+/// What the type of a payload says of its form, in the words of Redis's log.
+fn form(body: &[u8]) -> &'static str {
+    match body.first() {
+        Some(9) => "Zipmap",
+        Some(10) => "Ziplist",
+        Some(11) => "Intset",
+        Some(12) => "Zset ziplist",
+        Some(13) => "Hash ziplist",
+        Some(14 | 18) => "Quicklist",
+        Some(16) => "Hash listpack",
+        Some(17) => "Zset listpack",
+        Some(20) => "Set listpack",
+        _ => "Value",
+    }
+}
+
 /// Reads the value of a payload into an entry without expiry.
 fn decode(e: &mut Engine, key: &[u8], payload: &[u8]) -> Result<Entry> {
     let payload = if e.store.skip_checksums { split_payload(payload) } else { check_payload(payload) };
@@ -81,10 +98,19 @@ fn decode(e: &mut Engine, key: &[u8], payload: &[u8]) -> Result<Entry> {
     let meta = KeyMeta { key, ..KeyMeta::default() };
     if let Err(error) = decode_value(payload, &meta, Options::default(), &mut loader) {
         // The client may have put it together itself, or it was damaged on its way: the operator is to know.
-        e.orders.push(Order::Warn(format!("RESTORE refused a payload, its integrity check failed: {error}")));
+        let what = form(payload.body);
+        e.orders.push(Order::Warn(match error.fault {
+            Fault::Unsupported { .. } => format!("RESTORE refused a payload: {error}"),
+            _ => format!("RESTORE refused a payload. {what} integrity check failed: {error}"),
+        }));
         return Err(bad);
     }
-    loader.into_entry(key).ok_or(bad)
+    let entry = loader.into_entry(key);
+    if entry.is_none() {
+        let what = form(payload.body);
+        e.orders.push(Order::Warn(format!("RESTORE refused a payload. {what} integrity check failed: it is empty")));
+    }
+    entry.ok_or(bad)
 }
 
 fn restore(e: &mut Engine, a: &Args) -> Result {
