@@ -120,6 +120,9 @@ impl Server {
             let ran_ns = if commands > 0 { self.engine.tick_ns - self.engine.time_set_ns } else { 0 };
             let began_ns = self.engine.time_set_ns;
             self.settle();
+            if !self.leaving.is_empty() {
+                self.see_off();
+            }
             self.run_timers();
             let now_ns = super::clock::monotonic_ns();
             let rounds = &mut self.engine.stats.rounds;
@@ -167,8 +170,8 @@ impl Server {
                     Some(Peer::Watched) => self.watched_connected(conn, result),
                     _ => self.link_connected(conn, result),
                 },
-                Event::Eof { conn } => self.ended(conn, None),
-                Event::Error { conn, error } => self.ended(conn, Some(error)),
+                Event::Eof { conn } => self.leaves(conn, None),
+                Event::Error { conn, error } => self.leaves(conn, Some(error)),
                 Event::Woken => self.take_notes(),
             }
         }
@@ -608,6 +611,33 @@ impl Server {
             match self.conns.of_client(key) {
                 Some(id) => self.close(id),
                 None => self.engine.remove_client(key),
+            }
+        }
+    }
+
+    /// A connection has ended. What it sent before is run all the same.
+    fn leaves(&mut self, id: ConnId, error: Option<std::io::Error>) {
+        match self.conns.get(id) {
+            Some(conn) if conn.in_batch => self.leaving.push((id, error)),
+            _ => self.ended(id, error),
+        }
+    }
+
+    /// Closes the connections that ended with requests in the batch. Who has only ended its own side still reads the replies.
+    fn see_off(&mut self) {
+        for (id, error) in std::mem::take(&mut self.leaving) {
+            if self.resumed.contains(&id) {
+                self.leaving.push((id, error));
+                continue;
+            }
+            let Some(conn) = self.conns.get_mut(id) else { continue };
+            let client = conn.client.and_then(|key| self.engine.clients.get(key));
+            let waits = ClientFlags::BLOCKED | ClientFlags::POSTPONED;
+            let unsent = client.is_some_and(|c| !c.flags.any(waits) && (conn.sending || !c.out.buf.is_empty()));
+            if unsent && error.is_none() && conn.peer == Peer::Client {
+                conn.close_when_sent = true;
+            } else {
+                self.ended(id, error);
             }
         }
     }

@@ -58,6 +58,8 @@ pub struct Server {
     resumed: Vec<ConnId>,
     /// Buffers that came for connections already in the batch.
     late: Vec<(ConnId, DataSlot)>,
+    /// Connections that ended while requests of theirs were in the batch.
+    leaving: Vec<(ConnId, Option<std::io::Error>)>,
     /// Connections that may have something to send.
     touched: Vec<ConnId>,
     notes: Receiver<Note>,

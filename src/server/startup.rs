@@ -354,6 +354,7 @@ fn start(config: Config, sentinel: Option<Box<super::sentinel::Driver>>) -> Resu
         listeners: Vec::new(),
         resumed: Vec::new(),
         late: Vec::new(),
+        leaving: Vec::new(),
         touched: Vec::new(),
         notes,
         notes_sender,

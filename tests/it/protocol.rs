@@ -356,3 +356,37 @@ fn the_output_limit_ends_a_reply_without_end_and_lets_small_ones_through() {
     }
     assert_eq!(server.number("client_output_buffer_limit_disconnections"), 3);
 }
+
+#[test]
+fn what_a_client_sent_before_it_left_is_run() {
+    use std::io::{Read, Write};
+    use std::net::{Shutdown, TcpStream};
+    let server = ours(&[]);
+    let connect = || TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    for _ in 0..100 {
+        // Gone at once, without waiting for the reply.
+        connect().write_all(b"INCR closed\r\n").unwrap();
+        // Only its own side is ended, as by `printf … | nc`: the reply is still read.
+        let mut stream = connect();
+        stream.write_all(b"INCR halved\r\nPING\r\n").unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        assert!(reply.starts_with(':') && reply.ends_with("\r\n+PONG\r\n"), "{reply:?}");
+    }
+    let many = b"INCR many\r\n".repeat(20_000);
+    let mut stream = connect();
+    stream.write_all(&many).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut replies = String::new();
+    stream.read_to_string(&mut replies).unwrap();
+    assert_eq!(replies.lines().next_back(), Some(":20000"));
+    for (key, count) in [("closed", "100"), ("halved", "100"), ("many", "20000")] {
+        wait_until(PATIENCE, || server.text(&["GET", key]) == count);
+    }
+    // A client that waits for something and leaves is forgotten.
+    connect().write_all(b"BLPOP list 0\r\n").unwrap();
+    wait_until(PATIENCE, || server.info("blocked_clients") == "0" && server.info("connected_clients") == "1");
+    assert_eq!(server.int(&["RPUSH", "list", "x"]), 1);
+    assert_eq!(server.int(&["LLEN", "list"]), 1);
+}

@@ -11,7 +11,7 @@ use resp::Value;
 use std::collections::BTreeSet;
 
 /// Fields whose values are times or numbers of the moment.
-const OF_THE_MOMENT: [&str; 13] = [
+const OF_THE_MOMENT: [&str; 12] = [
     "last-ping-sent",
     "last-ok-ping-reply",
     "last-ping-reply",
@@ -24,7 +24,6 @@ const OF_THE_MOMENT: [&str; 13] = [
     "s-down-time",
     "id",
     "version",
-    "server",
 ];
 
 /// A pair of sentinels of one maker, and a connection to the first.

@@ -1,7 +1,7 @@
 //! Sentinels over our servers: what they read and do there, fail-overs, and a restarted primary that asks them for its role.
 
 use crate::support::client::{bulk, text, texts};
-use crate::support::watchers::{NAME, Sentinel, group};
+use crate::support::sentinel::{NAME, Sentinel};
 use crate::support::{Client, PATIENCE, Product, Server, free_port, have, holds_within, ours, wait_until};
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -18,7 +18,7 @@ fn watched(sentinels: Product) -> Option<(Vec<Server>, Vec<Sentinel>)> {
     let servers = vec![ours(&["--save", ""]), ours(&["--save", ""]), ours(&["--save", ""])];
     servers[0].ok(&["SET", "k", "0"]);
     servers[1..].iter().for_each(|r| r.follow(&servers[0]));
-    let sentinels = group(&[sentinels; 3], &servers[0], 2);
+    let sentinels = Sentinel::group(&[sentinels; 3], &servers[0], 2);
     Some((servers, sentinels))
 }
 
@@ -27,11 +27,11 @@ fn watched(sentinels: Product) -> Option<(Vec<Server>, Vec<Sentinel>)> {
 fn wait_for_failover(servers: &[Server], sentinels: &[Sentinel]) -> usize {
     let old = servers[0].port;
     let moved = holds_within(FAILOVER, || {
-        let named = sentinels[0].primary();
-        named != old && sentinels.iter().all(|s| s.primary() == named)
+        let named = sentinels[0].primary_port();
+        named != old && sentinels.iter().all(|s| s.primary_port() == named)
     });
     assert!(moved, "no fail-over");
-    let new = servers.iter().position(|s| s.port == sentinels[0].primary()).unwrap();
+    let new = servers.iter().position(|s| s.port == sentinels[0].primary_port()).unwrap();
     wait_until(PATIENCE, || servers[new].info("role") == "master");
     let other = &servers[3 - new];
     wait_until(FAILOVER, || other.info("master_port") == servers[new].port.to_string());
@@ -125,10 +125,10 @@ fn priorities_and_announcements(sentinels: Product) {
         (never.info("slave_priority"), hidden.info("replica_announced"), last.info("slave_priority")),
         ("0".into(), "0".into(), "50".into())
     );
-    let sentinels = group(&[sentinels; 3], &primary, 2);
+    let sentinels = Sentinel::group(&[sentinels; 3], &primary, 2);
     for sentinel in &sentinels {
         let mut seen: Vec<(String, String, String)> = sentinel
-            .replicas()
+            .list("REPLICAS")
             .into_iter()
             .map(|r| (r["ip"].clone(), r["port"].clone(), r["slave-priority"].clone()))
             .collect();
@@ -139,11 +139,11 @@ fn priorities_and_announcements(sentinels: Product) {
         seen.sort();
         expected.sort();
         assert_eq!(seen, expected);
-        assert_eq!(sentinel.master()["runid"], primary.info("run_id"));
+        assert_eq!(sentinel.primary("runid"), primary.info("run_id"));
     }
     primary.kill();
     for sentinel in &sentinels {
-        wait_until(FAILOVER, || sentinel.primary() == last.port);
+        wait_until(FAILOVER, || sentinel.primary_port() == last.port);
         let addr = sentinel.client().call(&["SENTINEL", "get-master-addr-by-name", NAME]);
         assert_eq!(texts(&addr)[0], "127.0.0.2");
     }

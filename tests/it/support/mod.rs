@@ -4,7 +4,6 @@
 pub mod client;
 pub mod data;
 pub mod sentinel;
-pub mod watchers;
 
 pub use client::Client;
 use resp::Value;

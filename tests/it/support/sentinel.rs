@@ -117,6 +117,24 @@ impl Sentinel {
         Self(server)
     }
 
+    /// Starts one of each product over this primary, quorum a majority, and waits until each knows all others and the replicas.
+    #[track_caller]
+    pub fn group(products: &[Product], primary: &Server, replicas: usize) -> Vec<Self> {
+        let quorum = products.len() / 2 + 1;
+        let lines = |product: Product| {
+            // Redis's ask once a second: less than two would be one late answer on a busy machine.
+            let down_after = if product == Product::Redis { 2000 } else { 1000 };
+            format!(
+                "sentinel monitor {NAME} 127.0.0.1 {} {quorum}\nsentinel down-after-milliseconds {NAME} {down_after}\n\
+                 sentinel failover-timeout {NAME} 3000\n",
+                primary.port
+            )
+        };
+        let all: Vec<Self> = products.iter().map(|product| Self::start(*product, &lines(*product))).collect();
+        all.iter().for_each(|sentinel| sentinel.wait_to_know(replicas, products.len() - 1));
+        all
+    }
+
     /// Its file as it is now.
     pub fn file(&self) -> String {
         std::fs::read_to_string(self.folder.file("sentinel.conf")).unwrap()
