@@ -141,6 +141,7 @@ fn b7_clients_ride_through_fail_overs() {
     let lines = group.watched(2, 300, &format!("sentinel failover-timeout {NAME} 2000\n"));
     let sentinels: Vec<Sentinel> = (0..3).map(|_| Sentinel::start(Product::Ours, &lines)).collect();
     for sentinel in &sentinels {
+        sentinel.hurry();
         sentinel.ok(&["SENTINEL", "DEBUG", "INFO-PERIOD", "100", "PUBLISH-PERIOD", "100", "PING-PERIOD", "100"]);
     }
     sentinels.iter().for_each(|s| s.wait_to_know(2, 2));
