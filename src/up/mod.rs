@@ -114,7 +114,8 @@ fn run(options: &Options) -> Result<(), String> {
         None => (std::env::temp_dir().join(format!("rekindle-up-{}", std::process::id())), true),
     };
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+    // The last one comes when the terminal is closed.
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
         signal_hook::flag::register(signal, stop.clone()).map_err(|e| format!("can't watch for signals: {e}"))?;
     }
     let mut nodes = Vec::new();

@@ -6,7 +6,7 @@ use crate::support::{Client, Folder, PATIENCE, Product, Server, free_port, have,
 use resp::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 fn unix_ms() -> i64 {
@@ -119,6 +119,18 @@ fn up(first: u16, options: &[&str]) -> Command {
     command
 }
 
+/// `rekindle up`, or what runs it: told to stop at the end of the test, however that comes, so that it stops all others.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.0.try_wait().is_ok_and(|end| end.is_none()) {
+            let _ = Command::new("kill").arg(self.0.id().to_string()).status();
+            let _ = self.0.wait();
+        }
+    }
+}
+
 fn process_id(port: u16) -> String {
     let info = Client::tcp(port).unwrap().text(&["INFO", "server"]);
     info.lines().find_map(|l| l.strip_prefix("process_id:")).unwrap().trim().to_owned()
@@ -128,8 +140,8 @@ fn process_id(port: u16) -> String {
 fn d5_one_command_starts_a_primary_its_replicas_and_sentinels() {
     let (folder, port) = (Folder::new(), free_range(6));
     let mut command = up(port, &["--plain", "--down-after", "300", "--seconds", "60", "--dir"]);
-    let child = command.arg(folder.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = child.spawn().unwrap();
+    let child = command.arg(folder.path()).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut running = Running(child.spawn().unwrap());
     let mut pids = Vec::new();
     for port in port..port + 6 {
         wait_until(PATIENCE, || Client::tcp(port).is_ok_and(|mut c| c.answers()));
@@ -137,7 +149,7 @@ fn d5_one_command_starts_a_primary_its_replicas_and_sentinels() {
     }
     Client::tcp(port).unwrap().ok(&["SET", "greeting", "hello"]);
     wait_until(PATIENCE, || Client::tcp(port + 2).unwrap().call(&["GET", "greeting"]) == bulk("hello"));
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut lines = BufReader::new(running.0.stdout.take().unwrap()).lines().map(Result::unwrap);
     let mut out = String::new();
     // When all have been shown to be well, the primary dies.
     let shown = |out: &str, needles: &[&str]| out.lines().any(|line| needles.iter().all(|n| line.contains(n)));
@@ -166,11 +178,9 @@ fn d5_one_command_starts_a_primary_its_replicas_and_sentinels() {
             break;
         }
     }
-    Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    Command::new("kill").arg(running.0.id().to_string()).status().unwrap();
     lines.for_each(|line| out += &format!("{line}\n"));
-    let output = child.wait_with_output().unwrap();
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{out}{error}");
+    assert!(running.0.wait().unwrap().success(), "{out}");
     assert!(shown(&out, &["event ", " +switch-master mymaster ", &port.to_string()]), "{out}");
     for pid in pids {
         let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -196,8 +206,9 @@ fn d5_a_key_kills_the_primary_and_the_sentinels_fail_over() {
     // `script` gives it a terminal, whose keys come from our pipe.
     let mut command = Command::new("script");
     command.args(["-q", "-f", "-c", &line]).arg(folder.file("screen")).env("TERM", "xterm");
-    let mut terminal = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let mut keys = terminal.stdin.take().unwrap();
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut terminal = Running(command.spawn().unwrap());
+    let mut keys = terminal.0.stdin.take().unwrap();
     let role = |port: u16| match Client::tcp(port).ok()?.try_call(&["ROLE"]).ok()? {
         Value::Array(items) => Some(text(&items[0])),
         _ => None,
@@ -215,6 +226,6 @@ fn d5_a_key_kills_the_primary_and_the_sentinels_fail_over() {
     keys.write_all(b"r").unwrap();
     wait_until(PATIENCE, || is(port, "slave"));
     keys.write_all(b"q").unwrap();
-    assert!(terminal.wait().unwrap().success());
+    assert!(terminal.0.wait().unwrap().success());
     assert!((port..port + 6).all(|port| Client::tcp(port).is_err()), "all have been stopped");
 }
