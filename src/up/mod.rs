@@ -17,7 +17,7 @@ mod view;
 use clap::Parser;
 use nodes::Kind;
 use std::fs;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -95,7 +95,8 @@ pub fn main(args: &[String]) -> ExitCode {
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("rekindle up: {error}");
+            // Where there is no terminal any more, nobody reads it.
+            let _ = writeln!(io::stderr(), "rekindle up: {error}");
             ExitCode::FAILURE
         }
     }

@@ -198,6 +198,15 @@ impl Node {
     }
 }
 
+impl Drop for Node {
+    /// Nothing is left behind, whatever happens to this program.
+    fn drop(&mut self) {
+        if !self.is_dead() {
+            self.kill();
+        }
+    }
+}
+
 /// Stops all in order.
 pub fn stop_all(nodes: &mut [Node]) {
     // Sentinels first, that they start no fail-over; then replicas, that they do not see their primary vanish.

@@ -3,12 +3,14 @@
 use super::events::Events;
 use super::nodes::{Kind, Node};
 use super::{Options, done};
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyModifiers};
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyModifiers};
 use ratatui::layout::{Constraint, Layout};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::Line;
 use ratatui::widgets::{Block, Paragraph, Row, Table};
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 /// How often the processes are asked.
@@ -67,10 +69,12 @@ fn of_kind(nodes: &[Node], kind: Kind) -> impl Iterator<Item = &Node> {
 /// One line of `name=value` pairs for each process and second, and one for each event.
 pub fn watch_plain(options: &Options, nodes: &mut [Node], events: &Events, stop: &AtomicBool) -> Result<(), String> {
     let started = Instant::now();
-    println!(
+    // Whoever read the lines may be gone: that ends the watching, and is no panic that would leave the processes behind.
+    let print = |line: String| writeln!(io::stdout(), "{line}").map_err(|e| format!("can't write to the output: {e}"));
+    print(format!(
         "primary 127.0.0.1:{}, {} replicas, {} sentinels; Ctrl-C stops them",
         options.port, options.replicas, options.sentinels
-    );
+    ))?;
     let pairs = |titles: &[&str], row: &[String]| {
         let pair = |(title, cell): (&&str, &String)| format!("{}={}", title.replace(' ', "_"), cell.replace(' ', "_"));
         titles.iter().zip(row).map(pair).collect::<Vec<_>>().join(" ")
@@ -78,7 +82,7 @@ pub fn watch_plain(options: &Options, nodes: &mut [Node], events: &Events, stop:
     let mut next = Instant::now();
     while !done(options, started, stop) {
         for event in events.take() {
-            println!("event {event}");
+            print(format!("event {event}"))?;
         }
         if Instant::now() < next {
             std::thread::sleep(Duration::from_millis(50));
@@ -91,8 +95,8 @@ pub fn watch_plain(options: &Options, nodes: &mut [Node], events: &Events, stop:
         let end = primary_offset(nodes);
         for node in nodes.iter() {
             match node.kind {
-                Kind::Server => println!("{}", pairs(&SERVER_TITLES, &server_cells(node, end).0)),
-                Kind::Sentinel => println!("sentinel {}", pairs(&SENTINEL_TITLES, &sentinel_cells(node).0)),
+                Kind::Server => print(pairs(&SERVER_TITLES, &server_cells(node, end).0))?,
+                Kind::Sentinel => print(format!("sentinel {}", pairs(&SENTINEL_TITLES, &sentinel_cells(node).0)))?,
             }
         }
     }
@@ -103,7 +107,10 @@ pub fn watch_plain(options: &Options, nodes: &mut [Node], events: &Events, stop:
 pub fn watch_screen(options: &Options, nodes: &mut [Node], events: &Events, stop: &AtomicBool) -> Result<(), String> {
     let mut terminal = ratatui::try_init().map_err(|e| format!("can't use the terminal: {e}; try --plain"))?;
     let result = interact(options, nodes, events, stop, &mut terminal);
-    ratatui::restore();
+    if ratatui::try_restore().is_err() || result.is_err() {
+        // The terminal is gone. Its end would complain of that to the same terminal, and panic.
+        std::mem::forget(terminal);
+    }
     result
 }
 
@@ -115,6 +122,7 @@ fn interact(
     terminal: &mut ratatui::DefaultTerminal,
 ) -> Result<(), String> {
     let started = Instant::now();
+    let keys = read_keys();
     while !done(options, started, stop) {
         nodes.iter_mut().for_each(|n| {
             n.ask();
@@ -127,10 +135,7 @@ fn interact(
             if stop.load(Ordering::Relaxed) {
                 return Ok(());
             }
-            if !event::poll(left.min(Duration::from_millis(100))).unwrap_or(false) {
-                continue;
-            }
-            let Ok(Event::Key(key)) = event::read() else { continue };
+            let Ok(key) = keys.recv_timeout(left.min(Duration::from_millis(100))) else { continue };
             match key.code {
                 KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => return Ok(()),
                 KeyCode::Char('q') | KeyCode::Esc => return Ok(()),
@@ -151,6 +156,21 @@ fn interact(
         }
     }
     Ok(())
+}
+
+/// The keys that are pressed, read by a thread of their own: reading from a terminal that has been closed may never come back.
+fn read_keys() -> Receiver<KeyEvent> {
+    let (sender, keys) = channel();
+    std::thread::spawn(move || {
+        while let Ok(event) = event::read() {
+            if let Event::Key(key) = event
+                && sender.send(key).is_err()
+            {
+                return;
+            }
+        }
+    });
+    keys
 }
 
 fn draw(frame: &mut ratatui::Frame, options: &Options, nodes: &[Node], events: &Events, started: Instant) {

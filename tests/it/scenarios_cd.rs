@@ -229,3 +229,17 @@ fn d5_a_key_kills_the_primary_and_the_sentinels_fail_over() {
     assert!(terminal.0.wait().unwrap().success());
     assert!((port..port + 6).all(|port| Client::tcp(port).is_err()), "all have been stopped");
 }
+
+#[test]
+fn d5_a_terminal_that_is_closed_stops_all() {
+    let (folder, port) = (Folder::new(), free_range(6));
+    let (dir, sentinels) = (folder.path().display(), port + 3);
+    let line = format!("exec {} up --port {port} --sentinel-port {sentinels} --dir {dir}", program());
+    let mut command = Command::new("script");
+    command.args(["-q", "-f", "-c", &line]).arg(folder.file("screen")).env("TERM", "xterm");
+    let mut terminal =
+        Running(command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    wait_until(PATIENCE, || (port..port + 6).all(|port| Client::tcp(port).is_ok_and(|mut c| c.answers())));
+    terminal.0.kill().unwrap();
+    wait_until(PATIENCE, || (port..port + 6).all(|port| Client::tcp(port).is_err()));
+}
