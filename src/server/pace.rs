@@ -41,6 +41,11 @@ impl Pace {
             self.much = rate >= MUCH_BYTES_PER_S;
             self.window = (now_ns, end);
         }
+        if end == self.sent.1 {
+            // Nothing new: who is behind goes on as fast as it takes it, and the next write does not wait for a send that was none.
+            self.held_until = None;
+            return true;
+        }
         let due = self.sent.0 + HOLD_NS;
         if self.much && now_ns < due && end.saturating_sub(self.sent.1) < FULL_BYTES {
             self.held_until = Some(due);
@@ -110,6 +115,16 @@ mod tests {
     fn a_full_portion_waits_for_nothing() {
         let (sends, _) = play(100_000, 20_000);
         assert_eq!(sends, 50_000);
+    }
+
+    #[test]
+    fn what_was_allowed_before_is_not_held() {
+        let at = 10_000_000_000;
+        let mut pace = Pace { much: true, window: (at, 0), sent: (at, 500), held_until: None };
+        assert!(pace.allows(at + 100, 500) && pace.held_ns(at + 100).is_none());
+        assert!(!pace.allows(at + 200, 600), "the last send still counts");
+        assert!(pace.allows(at + HOLD_NS, 600));
+        assert!(pace.allows(at + HOLD_NS + 100, 600), "a replica that lags takes more");
     }
 
     #[test]
