@@ -114,6 +114,7 @@ impl Server {
         if conn.sending || entry.output.is_empty() {
             return;
         }
+        self.engine.stats.net_out += entry.output.len() as u64;
         let sent = self.net.send(entry.conn, std::mem::take(&mut entry.output));
         conn.sending = sent.is_none();
         if let Some(buffer) = sent {
