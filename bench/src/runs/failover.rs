@@ -115,10 +115,7 @@ fn kill(group: &mut Group, first: u64, phase: Duration, figures: &mut Figures) -
     let acknowledged = writer.finish();
     figures.lost.push(group.lost(&acknowledged)? as f64);
     let new = group.primary_port()?;
-    let then = Group::resyncs(new)?;
-    let base = before.iter().find(|(port, _, _)| *port == new).map_or((0, 0), |(_, f, p)| (*f, *p));
-    figures.full += then.0 - base.0;
-    figures.partial += then.1 - base.1;
+    let then = count_resyncs(new, &before, figures)?;
     let dead = group.servers.iter_mut().find(|s| s.port == old).context("the old primary")?;
     dead.restart()?;
     group.settle()?;
@@ -152,12 +149,17 @@ fn by_hand(
     let acknowledged = writer.finish();
     figures.gap_ms.push(longest_gap(&acknowledged).as_secs_f64() * 1000.0);
     figures.lost.push(group.lost(&acknowledged)? as f64);
-    let new = group.primary_port()?;
+    count_resyncs(group.primary_port()?, &before, figures)?;
+    Ok(acknowledged)
+}
+
+/// Counts the resyncs that the new primary has served since `before`; what it has served so far, full and partial.
+fn count_resyncs(new: u16, before: &[(u16, u64, u64)], figures: &mut Figures) -> Result<(u64, u64)> {
     let then = Group::resyncs(new)?;
     let base = before.iter().find(|(port, _, _)| *port == new).map_or((0, 0), |(_, f, p)| (*f, *p));
     figures.full += then.0 - base.0;
     figures.partial += then.1 - base.1;
-    Ok(acknowledged)
+    Ok(then)
 }
 
 /// What each server that answers has served so far: its port, full and partial resyncs.
