@@ -131,6 +131,14 @@ impl Drop for Running {
     }
 }
 
+/// Runs a line of the shell in a terminal, whose keys come from a pipe; what it shows is in the file `screen`.
+fn in_terminal(line: &str, folder: &Folder) -> Running {
+    let mut command = Command::new("script");
+    command.args(["-q", "-f", "-c", line]).arg(folder.file("screen")).env("TERM", "xterm");
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    Running(command.spawn().unwrap())
+}
+
 fn process_id(port: u16) -> String {
     let info = Client::tcp(port).unwrap().text(&["INFO", "server"]);
     info.lines().find_map(|l| l.strip_prefix("process_id:")).unwrap().trim().to_owned()
@@ -196,6 +204,9 @@ fn d5_one_command_starts_a_primary_its_replicas_and_sentinels() {
 
 #[test]
 fn d5_a_key_kills_the_primary_and_the_sentinels_fail_over() {
+    if !have("script") {
+        return;
+    }
     let (folder, port) = (Folder::new(), free_range(6));
     let line = format!(
         "stty rows 40 cols 120; exec {} up --port {port} --sentinel-port {} --down-after 300 --dir {}",
@@ -203,11 +214,7 @@ fn d5_a_key_kills_the_primary_and_the_sentinels_fail_over() {
         port + 3,
         folder.path().display()
     );
-    // `script` gives it a terminal, whose keys come from our pipe.
-    let mut command = Command::new("script");
-    command.args(["-q", "-f", "-c", &line]).arg(folder.file("screen")).env("TERM", "xterm");
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut terminal = Running(command.spawn().unwrap());
+    let mut terminal = in_terminal(&line, &folder);
     let mut keys = terminal.0.stdin.take().unwrap();
     let role = |port: u16| match Client::tcp(port).ok()?.try_call(&["ROLE"]).ok()? {
         Value::Array(items) => Some(text(&items[0])),
@@ -232,13 +239,13 @@ fn d5_a_key_kills_the_primary_and_the_sentinels_fail_over() {
 
 #[test]
 fn d5_a_terminal_that_is_closed_stops_all() {
+    if !have("script") {
+        return;
+    }
     let (folder, port) = (Folder::new(), free_range(6));
     let (dir, sentinels) = (folder.path().display(), port + 3);
     let line = format!("exec {} up --port {port} --sentinel-port {sentinels} --dir {dir}", program());
-    let mut command = Command::new("script");
-    command.args(["-q", "-f", "-c", &line]).arg(folder.file("screen")).env("TERM", "xterm");
-    let mut terminal =
-        Running(command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let mut terminal = in_terminal(&line, &folder);
     wait_until(PATIENCE, || (port..port + 6).all(|port| Client::tcp(port).is_ok_and(|mut c| c.answers())));
     terminal.0.kill().unwrap();
     wait_until(PATIENCE, || (port..port + 6).all(|port| Client::tcp(port).is_err()));
