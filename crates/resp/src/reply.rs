@@ -70,12 +70,21 @@ impl Out {
             self.raw(&[kind, b'0' + n as u8, b'\r', b'\n']);
             return;
         }
-        let mut digits = itoa::Buffer::new();
-        let digits = digits.format(n).as_bytes();
-        self.buf.reserve(digits.len() + 3);
-        self.buf.push(kind);
-        self.raw(digits);
-        self.raw(b"\r\n");
+        // The line is written from its end, and copied once.
+        let mut line = *b"+-00000000000000000000\r\n";
+        let mut at = line.len() - 2;
+        let mut rest = n.unsigned_abs();
+        while rest > 0 {
+            at -= 1;
+            line[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        if n < 0 {
+            at -= 1;
+            line[at] = b'-';
+        }
+        line[at - 1] = kind;
+        self.raw(&line[at - 1..]);
     }
 
     /// An integer.

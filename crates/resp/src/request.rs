@@ -178,7 +178,19 @@ impl RequestParser {
 
     /// Reads one request from `buf`, which begins at the request's first byte (also when
     /// it goes on with an unfinished one). The spans of a finished request are appended to `spans`.
+    #[inline]
     pub fn parse(&mut self, buf: &[u8], limits: Limits, spans: &mut Vec<Span>) -> Result<Status, ProtocolError> {
+        if self.args_left == 0
+            && limits.authenticated
+            && let Some(len) = plain_request(buf, limits, spans)
+        {
+            return Ok(Status::Complete { len });
+        }
+        self.parse_slowly(buf, limits, spans)
+    }
+
+    /// Any request, whole or not.
+    fn parse_slowly(&mut self, buf: &[u8], limits: Limits, spans: &mut Vec<Span>) -> Result<Status, ProtocolError> {
         let first_span = spans.len();
         if self.args_left == 0 {
             match buf.first() {
@@ -261,24 +273,54 @@ impl RequestParser {
     }
 }
 
+/// Reads a whole request whose lengths have one to four digits, as nearly all have, and gives its length. It decides nothing
+/// about other ones, and leaves `spans` as it was.
+#[inline]
+fn plain_request(buf: &[u8], limits: Limits, spans: &mut Vec<Span>) -> Option<usize> {
+    let (count, mut at) = plain_length(buf, b'*')?;
+    if count == 0 || limits.bulk_bytes_max < 10_000 {
+        return None;
+    }
+    let first = spans.len();
+    for _ in 0..count {
+        let line = plain_length(&buf[at..], b'$').filter(|(len, line)| buf.len() - at >= line + len + 2);
+        let Some((len, line)) = line else {
+            spans.truncate(first);
+            return None;
+        };
+        spans.push(Span { start: (at + line) as u32, len: len as u32 });
+        at += line + len + 2;
+    }
+    Some(at)
+}
+
+/// A length of one to four digits after its mark: the length, and that of its line.
+#[inline(always)]
+fn plain_length(buf: &[u8], mark: u8) -> Option<(usize, usize)> {
+    // The shortest argument is `$0\r\n\r\n`, so six bytes are there unless the request goes on beyond the buffer.
+    let line: &[u8; 6] = buf.first_chunk()?;
+    let digit = |at: usize| Some(usize::from(line[at].wrapping_sub(b'0'))).filter(|&digit| digit < 10);
+    let mut len = digit(1).filter(|_| line[0] == mark)?;
+    if line[2] == b'\r' {
+        return Some((len, 4));
+    }
+    // A length has no leading zeros.
+    len = len * 10 + digit(2).filter(|_| len > 0)?;
+    if line[3] == b'\r' {
+        return Some((len, 5));
+    }
+    len = len * 10 + digit(3)?;
+    if line[4] == b'\r' {
+        return Some((len, 6));
+    }
+    len = len * 10 + digit(4)?;
+    (line[5] == b'\r').then_some((len, 7))
+}
+
 /// Reads a decimal length that begins at `start` and ends in CR LF; yields it and the
 /// position after the line, or nothing where the line is unfinished.
 #[inline]
 fn length_line(buf: &[u8], start: usize, too_long: &str, invalid: &str) -> Result<Option<(i64, usize)>, ProtocolError> {
-    // Nearly all lengths have one to three digits; this path touches each byte once.
-    let mut value = 0i64;
-    for (i, &byte) in buf[start..].iter().take(8).enumerate() {
-        match byte {
-            b'0'..=b'9' => value = value * 10 + i64::from(byte - b'0'),
-            b'\r' if i > 0 => {
-                return match buf.get(start + i + 1) {
-                    Some(_) => Ok(Some((value, start + i + 2))),
-                    None => Ok(None),
-                };
-            }
-            _ => break,
-        }
-    }
     let Some(at) = memchr(b'\r', &buf[start..]) else {
         return if buf.len() - start > LINE_BYTES_MAX { error(too_long) } else { Ok(None) };
     };
