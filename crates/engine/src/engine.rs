@@ -304,9 +304,13 @@ impl Engine {
     /// Runs one request of the running client.
     #[inline]
     pub fn execute(&mut self, host: &mut dyn Host, args: &Args) -> Flow {
-        let command = match self.resolve(args) {
-            Ok(command) => command,
-            Err((command, error)) => return self.refuse(command, error),
+        let table = self.table;
+        let command = match table.resolve_plain(args).filter(|_| self.renamed.is_empty()) {
+            Some(command) => command,
+            None => match self.resolve(args) {
+                Ok(command) => command,
+                Err((command, error)) => return self.refuse(command, error),
+            },
         };
         let client = &mut self.clients[self.current];
         client.last_command = Some(command.index);
@@ -324,7 +328,6 @@ impl Engine {
     }
 
     /// The command that a request names, by the names that `rename-command` gives.
-    #[inline]
     pub(crate) fn resolve(
         &self,
         args: &Args,

@@ -1,7 +1,7 @@
 //! The commands that are implemented: each one's facts and its handler, found by name.
 //!
-//! Looking up is a hash of the name's first and last bytes into a table of 2,048 slots, no
-//! allocation and no lower-casing copy.
+//! A name is looked up as two words, which cover it whole up to 16 bytes (they overlap where it is shorter), through a table
+//! of 2,048 slots: no allocation, no loop over its bytes and no lower-casing copy.
 
 use crate::commands;
 use crate::engine::Engine;
@@ -41,10 +41,14 @@ pub struct Command {
     pub subcommands: Vec<Command>,
     /// `spec.flags`, here to spare a load.
     pub flags: Flags,
-    /// `spec.arity`, likewise.
-    arity: i32,
-    /// The position of the first key, 0 where there is none, for prefetching.
-    pub first_key: u8,
+    /// The fewest arguments that it takes, its name included: from `spec.arity`, likewise.
+    args_min: usize,
+    /// The most.
+    args_max: usize,
+    /// The name in lower case.
+    words: Words,
+    /// The bits of `words` that a request may lack.
+    case: Words,
 }
 
 impl Command {
@@ -61,7 +65,7 @@ impl Command {
     /// Whether `n` arguments, the name included, are as many as it takes.
     #[inline]
     pub fn arity_fits(&self, n: usize) -> bool {
-        if self.arity >= 0 { n == self.arity as usize } else { n >= (-self.arity) as usize }
+        (self.args_min..=self.args_max).contains(&n)
     }
 }
 
@@ -87,20 +91,46 @@ fn handlers() -> BTreeMap<&'static str, Run> {
     handlers
 }
 
-/// A hash that does not tell upper from lower case.
-#[inline]
-fn slot_of(name: &[u8]) -> usize {
-    let byte = |i: usize| u64::from(name.get(i).copied().unwrap_or(0) | 0x20);
-    let n = name.len();
-    let mixed = byte(0)
-        | byte(1) << 8
-        | byte(2) << 16
-        | byte(n.wrapping_sub(1)) << 24
-        | byte(n.wrapping_sub(2)) << 32
-        | byte(n.wrapping_sub(3)) << 40
-        | byte(n / 2) << 48
-        | (n as u64) << 56;
-    (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 53) as usize
+/// The longest name that [`Words`] cover.
+const WORDS_BYTES: usize = 16;
+
+/// A name of up to 16 bytes as two words. Together with the length they are the name.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+struct Words(u64, u64);
+
+impl Words {
+    #[inline(always)]
+    fn of(name: &[u8]) -> Words {
+        let eight = |bytes: Option<&[u8; 8]>| bytes.map_or(0, |b| u64::from_le_bytes(*b));
+        let four = |bytes: Option<&[u8; 4]>| bytes.map_or(0, |b| u64::from(u32::from_le_bytes(*b)));
+        match *name {
+            [] => Words(0, 0),
+            [.., last] if name.len() < 4 => {
+                Words(u64::from(name[0]), u64::from(name[name.len() / 2]) << 8 | u64::from(last))
+            }
+            _ if name.len() < 8 => Words(four(name.first_chunk()), four(name.last_chunk())),
+            _ => Words(eight(name.first_chunk()), eight(name.last_chunk())),
+        }
+    }
+
+    /// The bits that tell upper from lower case in a name.
+    fn case_of(name: &[u8]) -> Words {
+        let bits: Vec<u8> = name.iter().map(|b| if b.is_ascii_alphabetic() { 0x20 } else { 0 }).collect();
+        Words::of(&bits)
+    }
+
+    #[inline(always)]
+    fn with(self, bits: Words) -> Words {
+        Words(self.0 | bits.0, self.1 | bits.1)
+    }
+
+    /// Where in the table the search for this name begins; the same whatever its case.
+    #[inline(always)]
+    fn slot(self, len: usize) -> usize {
+        let lower = self.with(Words(0x2020_2020_2020_2020, 0x2020_2020_2020_2020));
+        let mixed = lower.0 ^ lower.1.rotate_left(29) ^ (len as u64) << 59;
+        (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 53) as usize
+    }
 }
 
 impl CommandTable {
@@ -125,13 +155,12 @@ impl CommandTable {
         let mut table = CommandTable { commands: Vec::new(), slots: Box::new([EMPTY; SLOTS]), indices: 0 };
         let mut index = 0u16;
         let mut make = |spec: &'static Spec, run: Run| {
-            let first_key = match spec.keys.first() {
-                Some(crate::spec::KeySpec { begin: crate::spec::Begin::Index(i), .. }) => *i as u8,
-                _ => 0,
-            };
             index += 1;
-            let (flags, arity) = (spec.flags, spec.arity);
-            Command { spec, run, index: index - 1, subcommands: Vec::new(), flags, arity, first_key }
+            let flags = spec.flags;
+            let args_min = spec.arity.unsigned_abs() as usize;
+            let args_max = if spec.arity < 0 { usize::MAX } else { args_min };
+            let (words, case) = (Words::of(spec.name.as_bytes()), Words::case_of(spec.name.as_bytes()));
+            Command { spec, run, index: index - 1, subcommands: Vec::new(), flags, args_min, args_max, words, case }
         };
         for name in handlers.keys() {
             assert!(SPECS.iter().any(|s| s.name == *name), "the handler of {name} has no facts");
@@ -156,7 +185,8 @@ impl CommandTable {
         }
         table.indices = usize::from(index);
         for (i, command) in table.commands.iter().enumerate() {
-            let mut slot = slot_of(command.spec.name.as_bytes());
+            let name = command.spec.name.as_bytes();
+            let mut slot = Words::of(name).slot(name.len());
             while table.slots[slot] != EMPTY {
                 slot = (slot + 1) % SLOTS;
             }
@@ -166,16 +196,16 @@ impl CommandTable {
     }
 
     /// The command with this name, in any case.
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, name: &[u8]) -> Option<&Command> {
-        let mut slot = slot_of(name);
+        let words = Words::of(name);
+        let mut slot = words.slot(name.len());
         loop {
-            let i = self.slots[slot];
-            if i == EMPTY {
-                return None;
-            }
-            let command = &self.commands[usize::from(i)];
-            if command.spec.name.as_bytes().eq_ignore_ascii_case(name) {
+            let command = self.commands.get(usize::from(self.slots[slot]))?;
+            if command.spec.name.len() == name.len()
+                && words.with(command.case) == command.words
+                && (name.len() <= WORDS_BYTES || command.spec.name.as_bytes().eq_ignore_ascii_case(name))
+            {
                 return Some(command);
             }
             slot = (slot + 1) % SLOTS;
@@ -200,9 +230,14 @@ impl CommandTable {
         self.commands.iter().flat_map(|c| std::iter::once(c).chain(&c.subcommands))
     }
 
+    /// The command that a request names, where it has no subcommands and the number of arguments is right.
+    #[inline(always)]
+    pub fn resolve_plain(&self, args: &Args) -> Option<&Command> {
+        self.find(&args[0]).filter(|command| command.subcommands.is_empty() && command.arity_fits(args.len()))
+    }
+
     /// The command or subcommand that a request names, with the errors that Redis gives, and the command that they
     /// are about where there is one.
-    #[inline]
     pub fn resolve(&self, args: &Args) -> std::result::Result<&Command, (Option<&Command>, Error)> {
         let Some(command) = self.find(&args[0]) else { return Err((None, unknown(args))) };
         fits(command, args)
@@ -226,7 +261,6 @@ impl CommandTable {
 }
 
 /// The subcommand of a container that a request names; checks the number of arguments.
-#[inline]
 fn fits<'a>(command: &'a Command, args: &Args) -> std::result::Result<&'a Command, (Option<&'a Command>, Error)> {
     let command = if !command.subcommands.is_empty() && args.len() > 1 {
         match command.subcommand(&args[1]) {
