@@ -35,8 +35,6 @@ const HEADER_LEN: usize = 6;
 const END: u8 = 0xff;
 /// The count in the header that means "more than the header can say".
 const COUNT_UNKNOWN: u16 = u16::MAX;
-/// Encoding byte and length bytes, or the largest integer: the most that stands before a string's bytes.
-const ENCODING_MAX: usize = 9;
 
 /// The size in bytes that a listpack must not pass.
 pub const LISTPACK_MAX_BYTES: usize = 1 << 30;
@@ -196,83 +194,79 @@ fn backlen_size(len: usize) -> usize {
     }
 }
 
-/// The bytes of an entry that stand before its string, or are its integer.
-struct Encoding {
-    bytes: [u8; ENCODING_MAX],
-    len: usize,
-}
-
-impl Encoding {
-    fn new(bytes: &[u8]) -> Encoding {
-        let mut encoding = Encoding { bytes: [0; ENCODING_MAX], len: bytes.len() };
-        encoding.bytes[..bytes.len()].copy_from_slice(bytes);
-        encoding
-    }
-
-    fn of(elem: Elem<'_>) -> Encoding {
-        match elem {
-            Elem::Int(value) => Encoding::of_int(value),
-            Elem::Bytes(bytes) => Encoding::of_string(bytes.len()),
-        }
-    }
-
-    fn of_int(value: i64) -> Encoding {
-        let bytes = value.to_le_bytes();
-        let mut tagged = [0; ENCODING_MAX];
-        tagged[1..].copy_from_slice(&bytes);
-        let (tag, len) = match value {
-            0..=127 => return Encoding::new(&bytes[..1]),
-            -4096..=4095 => return Encoding::new(&[0xc0 | (bytes[1] & 0x1f), bytes[0]]),
-            -0x8000..=0x7fff => (0xf1, 2),
-            -0x80_0000..=0x7f_ffff => (0xf2, 3),
-            -0x8000_0000..=0x7fff_ffff => (0xf3, 4),
-            _ => (0xf4, 8),
-        };
-        tagged[0] = tag;
-        Encoding { bytes: tagged, len: 1 + len }
-    }
-
-    fn of_string(len: usize) -> Encoding {
-        match len {
-            0..=63 => Encoding::new(&[0x80 | len as u8]),
-            64..=4095 => Encoding::new(&[0xe0 | (len >> 8) as u8, len as u8]),
-            _ => {
-                let len = u32::try_from(len).expect("a listpack stays below 1 GiB").to_le_bytes();
-                Encoding::new(&[0xf0, len[0], len[1], len[2], len[3]])
-            }
-        }
-    }
-
-    fn as_slice(&self) -> &[u8] {
-        &self.bytes[..self.len]
+/// How many bytes encoding and data of an element take.
+#[inline]
+fn data_size(elem: Elem<'_>) -> usize {
+    match elem {
+        Elem::Bytes(bytes) => match bytes.len() {
+            len @ 0..=63 => 1 + len,
+            len @ 64..=4095 => 2 + len,
+            len => 5 + len,
+        },
+        Elem::Int(value) => match value {
+            0..=127 => 1,
+            -4096..=4095 => 2,
+            -0x8000..=0x7fff => 3,
+            -0x80_0000..=0x7f_ffff => 4,
+            -0x8000_0000..=0x7fff_ffff => 5,
+            _ => 9,
+        },
     }
 }
 
 /// How many bytes an entry takes for `elem`, backlen included.
+#[inline]
 fn entry_size(elem: Elem<'_>) -> usize {
-    let data = match elem {
-        Elem::Bytes(bytes) => bytes.len(),
-        Elem::Int(_) => 0,
-    };
-    let len = Encoding::of(elem).len + data;
+    let len = data_size(elem);
     len + backlen_size(len)
 }
 
-/// Writes an entry over the start of `out`, which is large enough, and returns its size.
-fn write_entry(elem: Elem<'_>, out: &mut [u8]) -> usize {
-    let encoding = Encoding::of(elem);
-    let mut len = encoding.len;
-    out[..len].copy_from_slice(encoding.as_slice());
-    if let Elem::Bytes(bytes) = elem {
-        out[len..len + bytes.len()].copy_from_slice(bytes);
-        len += bytes.len();
+/// Writes an entry into `out`, which has its size.
+#[inline]
+fn write_entry(elem: Elem<'_>, out: &mut [u8]) {
+    let len = data_size(elem);
+    match elem {
+        Elem::Bytes(bytes) => {
+            let text = match bytes.len() {
+                text_len @ 0..=63 => {
+                    out[0] = 0x80 | text_len as u8;
+                    1
+                }
+                text_len @ 64..=4095 => {
+                    out[0] = 0xe0 | (text_len >> 8) as u8;
+                    out[1] = text_len as u8;
+                    2
+                }
+                text_len => {
+                    let text_len = u32::try_from(text_len).expect("a listpack stays below 1 GiB");
+                    out[0] = 0xf0;
+                    out[1..5].copy_from_slice(&text_len.to_le_bytes());
+                    5
+                }
+            };
+            out[text..len].copy_from_slice(bytes);
+        }
+        Elem::Int(value) => {
+            let bytes = value.to_le_bytes();
+            match len {
+                1 => out[0] = bytes[0],
+                2 => out[..2].copy_from_slice(&[0xc0 | (bytes[1] & 0x1f), bytes[0]]),
+                _ => {
+                    out[0] = if len == 9 { 0xf4 } else { 0xf1 + (len - 3) as u8 };
+                    out[1..len].copy_from_slice(&bytes[..len - 1]);
+                }
+            }
+        }
+    }
+    if len < 128 {
+        out[len] = len as u8;
+        return;
     }
     let groups = backlen_size(len);
     for group in 0..groups {
         let more = if group == 0 { 0 } else { 0x80 };
         out[len + group] = (len >> (7 * (groups - 1 - group)) & 0x7f) as u8 | more;
     }
-    len + groups
 }
 
 /// The size of encoding and data of the entry at the start of `bytes`; `None` if it does not fit or is no entry.
@@ -592,19 +586,71 @@ impl Listpack {
     }
 
     fn insert_at(&mut self, at: usize, elem: Elem<'_>) {
-        self.splice(at, at, entry_size(elem), 1, |out| {
-            write_entry(elem, out);
-        });
+        self.splice(at, at, entry_size(elem), 1, |out| write_entry(elem, out));
     }
 
     /// Adds an element at the end. Text that is a canonical integer is to be passed as such: see [`Elem::from`].
+    #[inline]
     pub fn push_back(&mut self, elem: Elem<'_>) {
-        self.insert_at(self.end(), elem);
+        if !self.try_push_back(elem) {
+            self.insert_at(self.end(), elem);
+        }
+    }
+
+    /// Adds an element at the end if there is unused room for it behind the last one.
+    #[inline]
+    pub fn try_push_back(&mut self, elem: Elem<'_>) -> bool {
+        match self.0.add_back(entry_size(elem)) {
+            Some(place) => write_entry(elem, place),
+            None => return false,
+        }
+        true
     }
 
     /// Adds an element at the front.
+    #[inline]
     pub fn push_front(&mut self, elem: Elem<'_>) {
-        self.insert_at(HEADER_LEN, elem);
+        if !self.try_push_front(elem) {
+            self.insert_at(HEADER_LEN, elem);
+        }
+    }
+
+    /// Adds an element at the front if there is unused room for it before the first one.
+    #[inline]
+    pub fn try_push_front(&mut self, elem: Elem<'_>) -> bool {
+        match self.0.add_front(entry_size(elem)) {
+            Some(place) => write_entry(elem, place),
+            None => return false,
+        }
+        true
+    }
+
+    /// Removes the first element after `take` has seen it.
+    #[inline]
+    pub fn pop_front<R>(&mut self, take: impl FnOnce(Elem<'_>) -> R) -> Option<R> {
+        if self.is_empty() {
+            return None;
+        }
+        let (elem, len) = decode(&self.as_bytes()[HEADER_LEN..]);
+        let result = take(elem);
+        let size = len + backlen_size(len);
+        if !self.0.take_front(size) {
+            self.splice(HEADER_LEN, HEADER_LEN + size, 0, -1, |_| {});
+        }
+        Some(result)
+    }
+
+    /// Removes the last element after `take` has seen it.
+    #[inline]
+    pub fn pop_back<R>(&mut self, take: impl FnOnce(Elem<'_>) -> R) -> Option<R> {
+        let at = self.last()?.0;
+        let (elem, len) = decode(&self.as_bytes()[at..]);
+        let result = take(elem);
+        let size = len + backlen_size(len);
+        if !self.0.take_back(size) {
+            self.splice(at, at + size, 0, -1, |_| {});
+        }
+        Some(result)
     }
 
     /// Inserts an element before the one at `position`, which then stands for the new one.
@@ -628,9 +674,7 @@ impl Listpack {
     /// Replaces the element at `position`.
     pub fn replace(&mut self, position: Position, elem: Elem<'_>) {
         let end = self.entry_end(position.0);
-        self.splice(position.0, end, entry_size(elem), 0, |out| {
-            write_entry(elem, out);
-        });
+        self.splice(position.0, end, entry_size(elem), 0, |out| write_entry(elem, out));
     }
 
     /// Removes `count` elements from the one at `position` on, or as many as there are; returns how many were removed.

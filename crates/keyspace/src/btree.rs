@@ -667,7 +667,9 @@ impl<T: Item> BTree<T> {
 
     /// Changes the first item in place.
     pub fn update_first<R>(&mut self, change: impl FnOnce(&mut T) -> R) -> Option<R> {
-        self.update_at(0, change)
+        let (result, delta) = self.root.update(&mut Front { insert: false }, change)?;
+        self.weight = self.weight.wrapping_add_signed(delta);
+        Some(result)
     }
 
     /// Changes the last item in place.

@@ -170,30 +170,25 @@ impl List {
     ///
     /// Commands call it once with all their elements, so that a list that will be long is so from the start; adding a
     /// single element does the same by itself.
+    #[inline]
     pub fn reserve(&mut self, count: usize, bytes: usize, limits: &Limits) {
         if let Form::Short(listpack) = &mut self.0
             && limits.exceeds_list_chunk(listpack.byte_len() + bytes, listpack.len() + count)
         {
-            let mut chunks = Box::new(BTree::new());
-            if !listpack.is_empty() {
-                chunks.push_back(Chunk::packed(std::mem::take(listpack)));
-            }
-            self.0 = Form::Long(chunks);
+            self.chunks_mut();
         }
     }
 
     /// Makes a long list short if its only chunk is within the limit divided by `divisor`.
     fn pack(&mut self, divisor: usize, limits: &Limits) {
-        let Form::Long(chunks) = &mut self.0 else {
+        let Form::Long(chunks) = &mut self.0 else { return };
+        if chunks.len() != 1 {
             return;
-        };
+        }
         let Some(chunk) = chunks.first() else { return };
-        let ChunkRef::Packed(listpack) = chunk.as_ref() else {
-            return;
-        };
+        let ChunkRef::Packed(listpack) = chunk.as_ref() else { return };
         let (bytes_max, count_max) = limits.list_chunk();
-        let fits = listpack.byte_len() <= bytes_max / divisor && chunk.len() <= count_max / divisor;
-        if chunks.len() == 1 && fits {
+        if listpack.byte_len() <= bytes_max / divisor && chunk.len() <= count_max / divisor {
             let chunk = chunks.pop_front().expect("there is one chunk");
             self.0 = Form::Short(chunk.into_listpack().expect("the chunk is packed"));
         }
@@ -242,53 +237,62 @@ impl List {
     }
 
     /// Adds an element at the front.
+    #[inline]
     pub fn push_front(&mut self, value: &[u8], limits: &Limits) {
         self.reserve(1, value.len(), limits);
         match &mut self.0 {
             Form::Short(listpack) => listpack.push_front(Elem::from(value)),
             Form::Long(chunks) => {
-                if chunks.first().is_some_and(|chunk| chunk.allows(value, limits)) {
-                    chunks.update_first(|chunk| chunk.push_front(value, limits));
-                } else {
-                    if chunks.first().is_some_and(Chunk::is_loose) {
-                        chunks.update_first(Chunk::tighten);
-                    }
-                    chunks.push_front(Chunk::single(value, limits));
+                if chunks.update_first(|chunk| chunk.push_front(value, limits)) != Some(true) {
+                    push_front_chunk(chunks, Chunk::single(value, limits));
                 }
             }
         }
     }
 
     /// Adds an element at the end.
+    #[inline]
     pub fn push_back(&mut self, value: &[u8], limits: &Limits) {
         self.reserve(1, value.len(), limits);
         match &mut self.0 {
             Form::Short(listpack) => listpack.push_back(Elem::from(value)),
             Form::Long(chunks) => {
-                if chunks.last().is_some_and(|chunk| chunk.allows(value, limits)) {
-                    chunks.update_last(|chunk| chunk.push_back(value, limits));
-                } else {
-                    if chunks.last().is_some_and(Chunk::is_loose) {
-                        chunks.update_last(Chunk::tighten);
-                    }
-                    chunks.push_back(Chunk::single(value, limits));
+                if chunks.update_last(|chunk| chunk.push_back(value, limits)) != Some(true) {
+                    push_back_chunk(chunks, Chunk::single(value, limits));
                 }
             }
         }
     }
 
     /// Removes the first element after `take` has seen it.
+    #[inline]
     pub fn pop_front<R>(&mut self, limits: &Limits, take: impl FnOnce(Elem<'_>) -> R) -> Option<R> {
-        let result = self.get(0).map(take)?;
-        self.remove_range(0, 1, limits);
+        let chunks = match &mut self.0 {
+            Form::Short(listpack) => return listpack.pop_front(take),
+            Form::Long(chunks) => chunks,
+        };
+        let result = if chunks.first()?.len() > 1 {
+            chunks.update_first(|chunk| chunk.pop_front(take))?
+        } else {
+            take(chunks.pop_front()?.get(0))
+        };
+        self.shrunk(limits);
         Some(result)
     }
 
     /// Removes the last element after `take` has seen it.
+    #[inline]
     pub fn pop_back<R>(&mut self, limits: &Limits, take: impl FnOnce(Elem<'_>) -> R) -> Option<R> {
-        let last = self.len().checked_sub(1)?;
-        let result = self.get(last).map(take)?;
-        self.remove_range(last, 1, limits);
+        let chunks = match &mut self.0 {
+            Form::Short(listpack) => return listpack.pop_back(take),
+            Form::Long(chunks) => chunks,
+        };
+        let result = if chunks.last()?.len() > 1 {
+            chunks.update_last(|chunk| chunk.pop_back(take))?
+        } else {
+            take(chunks.pop_back()?.get(0))
+        };
+        self.shrunk(limits);
         Some(result)
     }
 
@@ -465,6 +469,24 @@ impl List {
         let matching = elems.take(looked_at).enumerate().filter(|&(_, elem)| needle.matches(elem));
         matching.map(|(index, _)| if rank < 0 { len - 1 - index } else { index }).skip(skip).take(count).collect()
     }
+}
+
+/// Puts a new chunk before all others; the one that was first will not be pushed to soon.
+#[cold]
+fn push_front_chunk(chunks: &mut BTree<Chunk>, chunk: Chunk) {
+    if chunks.first().is_some_and(Chunk::is_loose) {
+        chunks.update_first(Chunk::tighten);
+    }
+    chunks.push_front(chunk);
+}
+
+/// Likewise behind all others.
+#[cold]
+fn push_back_chunk(chunks: &mut BTree<Chunk>, chunk: Chunk) {
+    if chunks.last().is_some_and(Chunk::is_loose) {
+        chunks.update_last(Chunk::tighten);
+    }
+    chunks.push_back(chunk);
 }
 
 /// Removes one element of a long list.

@@ -18,7 +18,7 @@ use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{END, HEADER_LEN};
+use super::{COUNT_UNKNOWN, END, HEADER_LEN};
 
 /// Set in the first word if it gives the start and not the size.
 const GAP: u32 = 1 << 31;
@@ -71,7 +71,7 @@ impl Room {
 
     #[inline]
     fn word(&self, at: usize) -> u32 {
-        u32::from_le_bytes([self.0[at], self.0[at + 1], self.0[at + 2], self.0[at + 3]])
+        u32::from_le_bytes(*self.0[at..].first_chunk().expect("a listpack has a header"))
     }
 
     #[inline]
@@ -155,6 +155,80 @@ impl Room {
         }
     }
 
+    /// The listpack's size and the number of its entries, as its header gives them.
+    #[inline]
+    fn header(&self, start: usize) -> (usize, u16) {
+        let header: &[u8; HEADER_LEN] = self.0[start..].first_chunk().expect("a listpack has a header");
+        let [a, b, c, d, e, f] = *header;
+        (u32::from_le_bytes([a, b, c, d]) as usize, u16::from_le_bytes([e, f]))
+    }
+
+    /// Puts a header where the listpack begins now.
+    #[inline]
+    fn set_header(&mut self, start: usize, len: usize, count: u16) {
+        self.set_size(start, len);
+        self.0[start + 4..start + HEADER_LEN].copy_from_slice(&count.to_le_bytes());
+    }
+
+    /// Makes one more entry of `size` bytes at the end, within the unused room, and gives its place to be written.
+    /// Nothing where that room is too small, or the header cannot count the entry.
+    #[inline]
+    pub(super) fn add_back(&mut self, size: usize) -> Option<&mut [u8]> {
+        let start = self.start();
+        let (len, count) = self.header(start);
+        if start + len + size > self.capacity() || count >= COUNT_UNKNOWN - 1 {
+            return None;
+        }
+        self.set_header(start, len + size, count + 1);
+        let place = &mut self.0[start + len - 1..start + len + size];
+        place[size] = END;
+        Some(&mut place[..size])
+    }
+
+    /// Likewise at the front.
+    #[inline]
+    pub(super) fn add_front(&mut self, size: usize) -> Option<&mut [u8]> {
+        let start = self.start();
+        let new_start = start.checked_sub(size).filter(|&start| start == 0 || start >= GAP_MIN)?;
+        let (len, count) = self.header(start);
+        if count >= COUNT_UNKNOWN - 1 {
+            return None;
+        }
+        self.set_header(new_start, len + size, count + 1);
+        Some(&mut self.0[new_start + HEADER_LEN..][..size])
+    }
+
+    /// Takes away the first entry, whose size is given, where that is no more than a new header. Says whether it did.
+    #[inline]
+    pub(super) fn take_front(&mut self, size: usize) -> bool {
+        let start = self.start();
+        let (len, count) = self.header(start);
+        if start + size < GAP_MIN || count == COUNT_UNKNOWN || self.is_wasteful(len - size) {
+            return false;
+        }
+        self.set_header(start + size, len - size, count - 1);
+        true
+    }
+
+    /// Likewise the last one.
+    #[inline]
+    pub(super) fn take_back(&mut self, size: usize) -> bool {
+        let start = self.start();
+        let (len, count) = self.header(start);
+        if count == COUNT_UNKNOWN || self.is_wasteful(len - size) {
+            return false;
+        }
+        self.set_header(start, len - size, count - 1);
+        self.0[start + len - size - 1] = END;
+        true
+    }
+
+    /// Whether the allocation is much too large for a listpack of so many bytes.
+    #[inline]
+    fn is_wasteful(&self, len: usize) -> bool {
+        self.capacity() >= SHRINK_MIN && len < self.capacity() / 2
+    }
+
     /// Replaces the bytes `from..to` by `size` bytes whose content is still to be written, and sets the size in the
     /// header. Moves what is shorter: the header, if the place is right behind it, or everything from `to` on.
     pub(super) fn splice(&mut self, from: usize, to: usize, size: usize) {
@@ -172,7 +246,7 @@ impl Room {
         } else {
             self.grow(from, to, size, new_len);
         }
-        if size < to - from && self.capacity() >= SHRINK_MIN && new_len < self.capacity() / 2 {
+        if size < to - from && self.is_wasteful(new_len) {
             let mut smaller = vec![0; allocation_size(new_len)];
             smaller[..new_len].copy_from_slice(self.bytes());
             self.0 = smaller.into_boxed_slice();

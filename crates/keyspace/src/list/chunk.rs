@@ -155,24 +155,52 @@ impl Chunk {
         }
     }
 
-    /// Adds an element at the front of this chunk, which allows it.
-    pub(super) fn push_front(&mut self, value: &[u8], limits: &Limits) {
-        let listpack = self.listpack_mut();
-        if listpack.spare_front() < value.len() + ENTRY_MAX {
-            listpack.reserve_front(growth(listpack.byte_len(), value.len(), limits));
+    /// Adds an element at the front if the chunk allows it.
+    #[inline]
+    pub(super) fn push_front(&mut self, value: &[u8], limits: &Limits) -> bool {
+        if !self.allows(value, limits) {
+            return false;
         }
-        listpack.push_front(Elem::from(value));
+        let listpack = self.listpack_mut();
+        let elem = Elem::from(value);
+        if !listpack.try_push_front(elem) {
+            listpack.reserve_front(growth(listpack.byte_len(), value.len(), limits));
+            listpack.push_front(elem);
+        }
         self.len += 1;
+        true
     }
 
-    /// Adds an element at the end of this chunk, which allows it.
-    pub(super) fn push_back(&mut self, value: &[u8], limits: &Limits) {
-        let listpack = self.listpack_mut();
-        if listpack.spare_back() < value.len() + ENTRY_MAX {
-            listpack.reserve_back(growth(listpack.byte_len(), value.len(), limits));
+    /// Adds an element at the end if the chunk allows it.
+    #[inline]
+    pub(super) fn push_back(&mut self, value: &[u8], limits: &Limits) -> bool {
+        if !self.allows(value, limits) {
+            return false;
         }
-        listpack.push_back(Elem::from(value));
+        let listpack = self.listpack_mut();
+        let elem = Elem::from(value);
+        if !listpack.try_push_back(elem) {
+            listpack.reserve_back(growth(listpack.byte_len(), value.len(), limits));
+            listpack.push_back(elem);
+        }
         self.len += 1;
+        true
+    }
+
+    /// Removes the first element, which is not the only one, after `take` has seen it.
+    #[inline]
+    pub(super) fn pop_front<R>(&mut self, take: impl FnOnce(Elem<'_>) -> R) -> R {
+        assert!(self.len > 1, "a chunk without elements is removed as a whole");
+        self.len -= 1;
+        self.listpack_mut().pop_front(take).expect("the chunk has elements")
+    }
+
+    /// Removes the last element, which is not the only one, after `take` has seen it.
+    #[inline]
+    pub(super) fn pop_back<R>(&mut self, take: impl FnOnce(Elem<'_>) -> R) -> R {
+        assert!(self.len > 1, "a chunk without elements is removed as a whole");
+        self.len -= 1;
+        self.listpack_mut().pop_back(take).expect("the chunk has elements")
     }
 
     /// Whether much of the allocation is unused.
