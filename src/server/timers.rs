@@ -31,6 +31,7 @@ impl Server {
             self.settle();
             return;
         }
+        super::clock::adjust();
         let began_ns = super::clock::monotonic_ns();
         if !self.expire_keys() {
             self.next_tick_ms = now_ms + BUSY_TICK_MS;
