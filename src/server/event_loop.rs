@@ -15,7 +15,7 @@
 use super::Server;
 use super::conns::Peer;
 use super::log::log;
-use engine::client::ClientFlags;
+use engine::client::{ClientFlags, ClientKey};
 use engine::engine::{Flow, Order};
 use engine::eviction::Leaving;
 use net::{ConnId, DataSlot, Event};
@@ -36,23 +36,14 @@ const INPUT_HELD_BYTES: usize = 256 << 20;
 /// A buffer larger than this is given back to the allocator after use.
 pub const SPARE_BYTES_MAX: usize = 256 << 10;
 
-/// Where a request's bytes are while its batch runs.
-#[derive(Clone, Copy, Debug)]
-enum Source {
-    /// In a receive buffer.
-    Slot(DataSlot),
-    /// In the connection's own input.
-    Input,
-    /// In `Batch::owned`: an inline request in multibulk form.
-    Owned(usize),
-}
-
 /// One request of a batch.
 #[derive(Clone, Copy, Debug)]
 struct Request {
-    conn: ConnId,
-    source: Source,
-    /// The request's place in its source.
+    /// Its part of the batch.
+    part: usize,
+    /// Where in `Batch::owned` it is, if it is not in the connection's bytes: an inline request in multibulk form.
+    owned: Option<u32>,
+    /// Its place in these bytes.
     start: usize,
     end: usize,
     /// Where the next request begins in the connection's bytes.
@@ -71,8 +62,8 @@ struct Part {
     cut: bool,
     /// Further requests were left in the connection's bytes.
     more: bool,
-    /// How many requests it has in the batch.
-    requests: usize,
+    /// Its requests in the batch.
+    requests: std::ops::Range<usize>,
     error: Option<resp::ProtocolError>,
 }
 
@@ -83,6 +74,7 @@ pub struct Batch {
     spans: Vec<Span>,
     parts: Vec<Part>,
     owned: Vec<Vec<u8>>,
+    /// Of each request the hash of what follows the command's name, which nearly always is a key.
     hashes: Vec<u64>,
 }
 
@@ -93,6 +85,14 @@ impl Batch {
         self.spans.shrink_to(SPANS_KEPT);
         self.parts.clear();
         self.owned.clear();
+        self.hashes.clear();
+    }
+
+    /// The words of a request, given its connection's bytes.
+    #[inline(always)]
+    fn args<'a>(&'a self, bytes: &'a [u8], request: &Request) -> Args<'a> {
+        let whole = request.owned.map_or(bytes, |i| &self.owned[i as usize]);
+        Args::new(&whole[request.start..request.end], &self.spans[request.spans.0 as usize..request.spans.1 as usize])
     }
 }
 
@@ -245,7 +245,7 @@ impl Server {
             None => &conn.input,
         };
         let batch = &mut self.batch;
-        let first = batch.requests.len();
+        let (first, part) = (batch.requests.len(), batch.parts.len());
         let (mut at, mut error) = (0, None);
         let mut more = false;
         while at < bytes.len() {
@@ -254,16 +254,12 @@ impl Server {
                 break;
             }
             let spans_start = batch.spans.len();
-            let (source, start, len) = match conn.parser.parse(&bytes[at..], limits, &mut batch.spans) {
-                Ok(Status::Complete { len }) => {
-                    let source = slot.map_or(Source::Input, Source::Slot);
-                    conn.parser = resp::RequestParser::default();
-                    (source, (at, at + len), len)
-                }
+            let (owned, start, end, len) = match conn.parser.parse(&bytes[at..], limits, &mut batch.spans) {
+                Ok(Status::Complete { len }) => (None, at, at + len, len),
                 Ok(Status::Inline { len, request }) => {
                     let end = request.len();
                     batch.owned.push(request);
-                    (Source::Owned(batch.owned.len() - 1), (0, end), len)
+                    (Some(batch.owned.len() as u32 - 1), 0, end, len)
                 }
                 Ok(Status::Empty { len }) => {
                     at += len;
@@ -277,9 +273,11 @@ impl Server {
             };
             at += len;
             let spans = (spans_start as u32, batch.spans.len() as u32);
-            batch.requests.push(Request { conn: id, source, start: start.0, end: start.1, next: at, spans });
+            let request = Request { part, owned, start, end, next: at, spans };
+            batch.hashes.push(batch.args(bytes, &request).get(1).map_or(0, keyspace::hash));
+            batch.requests.push(request);
         }
-        let requests = batch.requests.len() - first;
+        let requests = first..batch.requests.len();
         conn.in_batch = true;
         batch.parts.push(Part { conn: id, slot, consumed: at, cut: false, more, requests, error });
         if slot.is_none() && self.engine.client_memory.is_limited() {
@@ -289,100 +287,85 @@ impl Server {
 
     /// Runs the batch and keeps what is left of each connection's bytes.
     fn run_batch(&mut self) {
-        let output_pause = self.output_pause();
-        let Server { net, conns, engine, outside, batch, .. } = self;
+        let total = self.batch.requests.len();
         let mut next = 0;
-        let mut part_index = 0;
-        let mut part_left = 0;
-        let mut skipping = false;
-        let mut open: Option<engine::client::ClientKey> = None;
-        while next < batch.requests.len() {
-            let window = &batch.requests[next..(next + WINDOW).min(batch.requests.len())];
-            batch.hashes.clear();
-            if window.len() > 1 {
-                let mut db = None;
-                for request in window {
-                    let hash = bytes_of(net, conns, &batch.owned, request).and_then(|bytes| {
-                        let args = Args::new(bytes, &batch.spans[request.spans.0 as usize..request.spans.1 as usize]);
-                        args.get(1).map(keyspace::hash)
-                    });
-                    batch.hashes.push(hash.unwrap_or(0));
-                    if db.is_none() {
-                        let client = conns.get(request.conn).and_then(|c| c.client).and_then(|k| engine.clients.get(k));
-                        db = client.map(|c| c.db);
-                    }
-                }
-                engine.store.keyspace.db(db.unwrap_or(0)).prefetch(&batch.hashes, |at, scored| {
-                    // A member follows its key, or its score: a guess that costs little where it is wrong.
-                    let bytes = bytes_of(net, conns, &batch.owned, &window[at])?;
-                    let spans = window[at].spans;
-                    let args = Args::new(bytes, &batch.spans[spans.0 as usize..spans.1 as usize]);
-                    args.get(if scored && args.len() > 3 { 3 } else { 2 }).map(keyspace::hash)
-                });
+        let mut open = None;
+        while next < total {
+            let window_end = (next + WINDOW).min(total);
+            if window_end - next > 1 {
+                self.prefetch(next..window_end);
             }
-            for (i, request) in window.iter().enumerate() {
-                while part_left == 0 {
-                    part_left = batch.parts[part_index].requests;
-                    part_index += 1;
-                    skipping = false;
-                    if let Some(_key) = open.take() {
-                        engine.end();
+            while next < window_end {
+                let part = self.batch.requests[next].part;
+                if open != Some(part) {
+                    if open.take().is_some() {
+                        self.engine.end();
+                    }
+                    let client = self.client_of(part);
+                    if let Some(key) = client {
+                        self.engine.begin(key);
+                        open = Some(part);
                     }
                 }
-                part_left -= 1;
-                if skipping {
-                    continue;
+                let end = self.batch.parts[part].requests.end.min(window_end);
+                if open.is_some() && !self.batch.parts[part].cut {
+                    self.run_part(part, next..end);
                 }
-                let part = &mut batch.parts[part_index - 1];
-                let Some(conn) = conns.get(request.conn) else {
-                    skipping = true;
-                    continue;
-                };
-                let Some(key) = conn.client.filter(|k| engine.clients.get(*k).is_some()) else {
-                    skipping = true;
-                    continue;
-                };
-                if open.is_none() {
-                    engine.begin(key);
-                    open = Some(key);
-                }
-                let Some(bytes) = bytes_of(net, conns, &batch.owned, request) else { continue };
-                let args = Args::new(bytes, &batch.spans[request.spans.0 as usize..request.spans.1 as usize]);
-                if let (Some(name), Some(&hash)) = (args.get(1), batch.hashes.get(i)) {
-                    engine.store.hint(name, hash);
-                }
-                let flow = engine.execute(outside, &args);
-                engine.store.clear_hint();
-                // What was not run is not ours yet: it is asked for again, or comes when the pause is over.
-                if conn.peer == Peer::Primary && !matches!(flow, Flow::Dropped | Flow::Postponed) {
-                    outside.applied(engine, key, args.raw());
-                }
-                match flow {
-                    Flow::Done if engine.out.buf.len() < output_pause => {}
-                    Flow::Done | Flow::Blocked => {
-                        part.consumed = request.next;
-                        part.cut = true;
-                        skipping = true;
-                    }
-                    Flow::Postponed => {
-                        engine.clients[key].flags.set(ClientFlags::POSTPONED, true);
-                        part.consumed = previous_end(&batch.requests, next + i, request.conn);
-                        part.cut = true;
-                        skipping = true;
-                    }
-                    Flow::Close | Flow::Dropped => {
-                        part.consumed = usize::MAX;
-                        part.cut = true;
-                        skipping = true;
-                    }
-                }
+                next = end;
             }
-            next += window.len();
         }
         if open.is_some() {
-            engine.end();
+            self.engine.end();
         }
         self.keep_rests();
+    }
+
+    /// The client of a part, if it is still there.
+    fn client_of(&self, part: usize) -> Option<ClientKey> {
+        let key = self.conns.get(self.batch.parts[part].conn)?.client?;
+        self.engine.clients.get(key).map(|_| key)
+    }
+
+    /// Brings what some requests will need into the cache.
+    fn prefetch(&self, requests: std::ops::Range<usize>) {
+        let db = self.client_of(self.batch.requests[requests.start].part).map_or(0, |key| self.engine.clients[key].db);
+        let window = Window { server: self, first: requests.start };
+        self.engine.store.keyspace.db(db).prefetch(&self.batch.hashes[requests], &window);
+    }
+
+    /// Runs some requests of one part, whose client is the running one, as far as they can be run now.
+    fn run_part(&mut self, part_index: usize, requests: std::ops::Range<usize>) {
+        let output_pause = self.output_pause();
+        let Server { net, conns, engine, outside, batch, .. } = self;
+        let part = &batch.parts[part_index];
+        let Some(bytes) = bytes_of(net, conns, part) else { return };
+        let from_primary = conns.get(part.conn).is_some_and(|conn| conn.peer == Peer::Primary);
+        for i in requests {
+            let request = &batch.requests[i];
+            let args = batch.args(bytes, request);
+            if let Some(name) = args.get(1) {
+                engine.store.hint(name, batch.hashes[i]);
+            }
+            let flow = engine.execute(outside, &args);
+            engine.store.clear_hint();
+            // What was not run is not ours yet: it is asked for again, or comes when the pause is over.
+            if from_primary && !matches!(flow, Flow::Dropped | Flow::Postponed) {
+                outside.applied(engine, engine.current, args.raw());
+            }
+            let consumed = match flow {
+                Flow::Done if engine.out.buf.len() < output_pause => continue,
+                Flow::Done | Flow::Blocked => request.next,
+                Flow::Postponed => {
+                    engine.client().flags.set(ClientFlags::POSTPONED, true);
+                    if i > part.requests.start { batch.requests[i - 1].next } else { 0 }
+                }
+                Flow::Close | Flow::Dropped => usize::MAX,
+            };
+            let part = &mut batch.parts[part_index];
+            part.consumed = consumed;
+            part.cut = true;
+            return;
+        }
     }
 
     /// After a batch: bytes that were not run are kept with their connections, protocol errors
@@ -693,26 +676,45 @@ impl Server {
     }
 }
 
-/// The bytes of a request while its batch runs.
-#[inline]
-fn bytes_of<'a>(
-    net: &'a net::Net,
-    conns: &'a super::conns::Conns,
-    owned: &'a [Vec<u8>],
-    request: &Request,
-) -> Option<&'a [u8]> {
-    let whole: &[u8] = match request.source {
-        Source::Slot(slot) => net.data(slot),
-        Source::Input => &conns.get(request.conn)?.input,
-        Source::Owned(i) => &owned[i],
-    };
-    whole.get(request.start..request.end)
+/// Some requests of the batch. What they say of themselves before they run are guesses that cost little where they are wrong.
+struct Window<'a> {
+    server: &'a Server,
+    /// The number of the first one.
+    first: usize,
 }
 
-/// Where the request before number `i` of the same connection ended in its bytes.
-fn previous_end(requests: &[Request], i: usize, conn: ConnId) -> usize {
-    match i.checked_sub(1).map(|p| &requests[p]) {
-        Some(previous) if previous.conn == conn => previous.next,
-        _ => 0,
+impl Window<'_> {
+    #[inline]
+    fn args(&self, i: usize) -> Option<Args<'_>> {
+        let Server { net, conns, batch, .. } = self.server;
+        let request = &batch.requests[self.first + i];
+        Some(batch.args(bytes_of(net, conns, &batch.parts[request.part])?, request))
+    }
+}
+
+impl keyspace::Intents for Window<'_> {
+    /// Commands on lists are named for the end that they work at.
+    #[inline]
+    fn end(&self, i: usize) -> keyspace::End {
+        match self.args(i).and_then(|args| args.get(0)?.first().copied()) {
+            Some(b'R' | b'r') => keyspace::End::Back,
+            _ => keyspace::End::Front,
+        }
+    }
+
+    /// A member follows its key, or its score.
+    #[inline]
+    fn member(&self, i: usize, scored: bool) -> Option<u64> {
+        let args = self.args(i)?;
+        args.get(if scored && args.len() > 3 { 3 } else { 2 }).map(keyspace::hash)
+    }
+}
+
+/// The bytes of a connection while its batch runs.
+#[inline]
+fn bytes_of<'a>(net: &'a net::Net, conns: &'a super::conns::Conns, part: &Part) -> Option<&'a [u8]> {
+    match part.slot {
+        Some(slot) => Some(net.data(slot)),
+        None => conns.get(part.conn).map(|conn| &conn.input[..]),
     }
 }

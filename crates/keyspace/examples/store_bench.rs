@@ -90,7 +90,7 @@ fn main() {
     timed("GET, random, prefetched batches of 64", ops, || {
         for batch in order.chunks_exact(BATCH) {
             hashes.iter_mut().zip(batch).for_each(|(slot, key)| *slot = hash(key));
-            keyspace.db(0).prefetch(&hashes, |_, _| None);
+            keyspace.db(0).prefetch(&hashes, &());
             for (key, hash) in batch.iter().zip(hashes) {
                 let entry = keyspace.db(0).get_hashed(hash, key).expect("all keys were set");
                 black_box(matches!(entry.value(), ValueRef::Bytes(bytes) if bytes[63] == b'x'));
@@ -100,7 +100,7 @@ fn main() {
     timed("SET, random, prefetched batches of 64", ops, || {
         for batch in order.chunks_exact(BATCH) {
             hashes.iter_mut().zip(batch).for_each(|(slot, key)| *slot = hash(key));
-            keyspace.db(0).prefetch(&hashes, |_, _| None);
+            keyspace.db(0).prefetch(&hashes, &());
             for (key, hash) in batch.iter().zip(hashes) {
                 keyspace.db_mut(0).set_hashed(hash, key, black_box(&value), Expiry::Clear);
             }

@@ -9,6 +9,7 @@
 
 use crate::entry::Entry;
 use crate::hasher::hash;
+use crate::trail::Intents;
 use crate::trie::{Slot, Trie};
 use crate::value::{Value, parse_canonical_int};
 
@@ -124,11 +125,10 @@ impl Db {
         }
     }
 
-    /// Brings what lookups of these hashes will need into the cache. `member(i, scored)` may give the hash of the member that will
-    /// be looked up in the container number `i`; `scored` says that it is a sorted set.
+    /// Brings what lookups of these hashes will need into the cache; `intents` tell what will be done with the containers among them.
     #[inline]
-    pub fn prefetch(&self, hashes: &[u64], member: impl Fn(usize, bool) -> Option<u64>) {
-        self.trie.prefetch(hashes, member);
+    pub fn prefetch(&self, hashes: &[u64], intents: &impl Intents) {
+        self.trie.prefetch(hashes, intents);
     }
 
     /// Sets a key to a string (kept as a number if it is the canonical form of one) and returns its entry.

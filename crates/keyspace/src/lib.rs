@@ -42,6 +42,7 @@ pub use packed::PackedError;
 pub use set::Set;
 pub use size_class::size_class;
 pub use snapshot::{Keyspace, Snapshot};
+pub use trail::{End, Intents};
 pub use trie::{Drain, Slot, Trie};
 pub use value::{Value, ValueRef, parse_canonical_int};
 pub use zset::ZSet;

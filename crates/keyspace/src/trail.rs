@@ -3,9 +3,9 @@
 //! Why: a value that is a container lies several pointers away from its entry. A command that walks there alone waits for memory at
 //! each of them; the requests of a batch can walk together and wait together.
 //!
-//! Idea: each state names what was asked for; its step reads that and asks for what comes next. A list is followed to both of its
-//! ends, where it is pushed to and popped from, a sorted set to its smallest member, a packed value to its bytes; a table of members
-//! ends the trail and is gone down by hash.
+//! Idea: each state names what was asked for; its step reads that and asks for what comes next. A list is followed to the end where it
+//! is pushed to or popped from, a sorted set to its smallest member, a packed value to its bytes; a table of members ends the trail and
+//! is gone down by hash.
 //!
 //! Limits: ranges in the middle of long lists and sorted sets are not followed.
 
@@ -21,6 +21,35 @@ use crate::zset::{Scored, Table};
 const PACKED_BYTES: usize = 512;
 const LINE: usize = 64;
 
+/// An end of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Where the first element is.
+    Front,
+    /// Where the last one is.
+    Back,
+}
+
+/// What the requests of a batch will do, as far as it can be known before they run.
+pub trait Intents {
+    /// At which end of its list request number `i` is likely to work.
+    fn end(&self, i: usize) -> End;
+
+    /// The hash of the member that request number `i` will look up in its container; `scored` says that it is a sorted set.
+    fn member(&self, i: usize, scored: bool) -> Option<u64>;
+}
+
+/// Nothing is known.
+impl Intents for () {
+    fn end(&self, _: usize) -> End {
+        End::Front
+    }
+
+    fn member(&self, _: usize, _: bool) -> Option<u64> {
+        None
+    }
+}
+
 /// Where a walk is. What the variant holds was asked for in the step before, and is read in the next one.
 #[derive(Clone, Copy)]
 pub(crate) enum Trail<'a> {
@@ -30,12 +59,12 @@ pub(crate) enum Trail<'a> {
     Value(&'a Value),
     /// The tree of a long list.
     List(Branch<'a, Chunk>),
-    /// The packed chunks at a list's ends.
-    Chunks(Option<&'a Listpack>, Option<&'a Listpack>),
+    /// The packed chunk at a list's end.
+    Chunk(&'a Listpack),
     /// A packed value, of which the first line is there.
     Packed(&'a Listpack),
-    /// Two packed chunks, of which the first lines are there.
-    Ends(Option<&'a Listpack>, Option<&'a Listpack>),
+    /// A packed chunk, of which the first line is there.
+    ChunkEnd(&'a Listpack),
     /// The fields of a big hash.
     Fields(&'a Trie),
     /// A big sorted set.
@@ -48,37 +77,31 @@ impl<'a> Trail<'a> {
     /// Reads what is there and asks for the next part. Gives the table of members where one comes into sight, and whether they have
     /// scores.
     #[inline(always)]
-    pub(crate) fn step(&mut self) -> Option<(&'a Trie, bool)> {
+    pub(crate) fn step(&mut self, end: End) -> Option<(&'a Trie, bool)> {
         match *self {
             Trail::End => {}
             Trail::Value(value) => return self.enter(value),
-            Trail::List(branch) => match branch.step() {
+            Trail::List(branch) => match branch.step(end) {
                 Ok(branch) => *self = Trail::List(branch),
-                Err(Some((first, last))) => *self = Trail::Chunks(first.ask_listpack(), last.ask_listpack()),
-                Err(None) => *self = Trail::End,
+                Err(chunk) => *self = chunk.and_then(Chunk::ask_listpack).map_or(Trail::End, Trail::Chunk),
             },
-            Trail::Chunks(first, last) => {
-                for listpack in [first, last].into_iter().flatten() {
-                    prefetch(listpack.address());
-                }
-                *self = Trail::Ends(first, last);
+            Trail::Chunk(listpack) => {
+                prefetch(listpack.address());
+                *self = Trail::ChunkEnd(listpack);
+            }
+            Trail::ChunkEnd(listpack) => {
+                // An element is read before the end, or written beyond it.
+                let bytes = listpack.as_bytes().as_ptr_range();
+                let at = if end == End::Front { bytes.start } else { bytes.end };
+                prefetch(at.wrapping_sub(LINE));
+                prefetch(at);
+                prefetch(at.wrapping_add(LINE));
+                *self = Trail::End;
             }
             Trail::Packed(listpack) => {
                 let bytes = listpack.as_bytes();
                 for line in bytes.chunks(LINE).take(PACKED_BYTES / LINE).skip(1) {
                     prefetch(line.as_ptr());
-                }
-                *self = Trail::End;
-            }
-            Trail::Ends(first, last) => {
-                if let Some(first) = first {
-                    prefetch(first.as_bytes().as_ptr());
-                    prefetch(first.as_bytes().as_ptr().wrapping_add(LINE));
-                }
-                if let Some(last) = last {
-                    let end = last.as_bytes().as_ptr_range().end;
-                    prefetch(end.wrapping_sub(1));
-                    prefetch(end.wrapping_add(LINE));
                 }
                 *self = Trail::End;
             }
@@ -90,10 +113,10 @@ impl<'a> Trail<'a> {
                 *self = Trail::Order(Branch::new(table.order()));
                 return Some((table.members(), true));
             }
-            Trail::Order(branch) => match branch.step() {
+            Trail::Order(branch) => match branch.step(End::Front) {
                 Ok(branch) => *self = Trail::Order(branch),
-                Err(ends) => {
-                    if let Some((first, _)) = ends {
+                Err(first) => {
+                    if let Some(first) = first {
                         prefetch(first.address());
                     }
                     *self = Trail::End;

@@ -1,18 +1,19 @@
-//! The way from a tree to its first and last item, one memory access at a time, for prefetching.
+//! The way from a tree to its first or its last item, one memory access at a time, for prefetching.
 
 use triomphe::Arc;
 
-use super::{BTree, Child, Item, Node};
+use super::{BTree, Item, Node};
+use crate::trail::End;
 use crate::trie::prefetch;
 
-/// Where a walk along both edges of a tree is. What it holds was asked for, and is read in the next step.
+/// Where a walk along an edge of a tree is. What it holds was asked for, and is read in the next step.
 pub(crate) enum Branch<'a, T: Item> {
     /// The tree's own fields.
     Tree(&'a BTree<T>),
-    /// The heads of the edges' nodes.
-    Heads(&'a Node<T>, &'a Node<T>),
-    /// The first child or item of one, the last of the other.
-    Ends(&'a Node<T>, &'a Node<T>),
+    /// The head of the edge's node.
+    Head(&'a Node<T>),
+    /// Its first, or its last, child or item.
+    Edge(&'a Node<T>),
 }
 
 impl<T: Item> Clone for Branch<'_, T> {
@@ -27,6 +28,20 @@ fn ask<T>(what: &T) {
     prefetch(std::ptr::from_ref(what).cast());
 }
 
+fn ask_edge<E>(items: &Arc<Vec<E>>, end: End) {
+    match end {
+        End::Front => prefetch(items.as_ptr().cast()),
+        End::Back => prefetch(items.as_ptr_range().end.wrapping_sub(1).cast()),
+    }
+}
+
+fn edge<E>(items: &[E], end: End) -> Option<&E> {
+    match end {
+        End::Front => items.first(),
+        End::Back => items.last(),
+    }
+}
+
 impl<T: Item> Node<T> {
     fn ask_head(&self) {
         match self {
@@ -36,16 +51,6 @@ impl<T: Item> Node<T> {
     }
 }
 
-fn ask_ends<E>(first: &Arc<Vec<E>>, last: &Arc<Vec<E>>) {
-    let end = last.as_ptr_range().end;
-    prefetch(first.as_ptr().cast());
-    prefetch(end.wrapping_sub(1).cast());
-}
-
-fn edges<'a, T: Item>(first: &'a [Child<T>], last: &'a [Child<T>]) -> Option<(&'a Node<T>, &'a Node<T>)> {
-    Some((&first.first()?.node, &last.last()?.node))
-}
-
 impl<'a, T: Item> Branch<'a, T> {
     /// Asks for a tree.
     pub(crate) fn new(tree: &'a BTree<T>) -> Branch<'a, T> {
@@ -53,30 +58,28 @@ impl<'a, T: Item> Branch<'a, T> {
         Branch::Tree(tree)
     }
 
-    /// Reads what is there and asks for the next part; at the end gives the first and the last item, which are there; `None` of an
-    /// empty tree.
-    pub(crate) fn step(self) -> Result<Branch<'a, T>, Option<(&'a T, &'a T)>> {
+    /// Reads what is there and asks for the next part; when the item at the end is there, gives it, or `None` of an empty
+    /// tree.
+    #[inline(always)]
+    pub(crate) fn step(self, end: End) -> Result<Branch<'a, T>, Option<&'a T>> {
         match self {
             Branch::Tree(tree) => {
                 tree.root.ask_head();
-                Ok(Branch::Heads(&tree.root, &tree.root))
+                Ok(Branch::Head(&tree.root))
             }
-            Branch::Heads(first, last) => {
-                match (first, last) {
-                    (Node::Leaf(first), Node::Leaf(last)) => ask_ends(first, last),
-                    (Node::Inner(first), Node::Inner(last)) => ask_ends(first, last),
-                    _ => return Err(None),
+            Branch::Head(node) => {
+                match node {
+                    Node::Leaf(items) => ask_edge(items, end),
+                    Node::Inner(children) => ask_edge(children, end),
                 }
-                Ok(Branch::Ends(first, last))
+                Ok(Branch::Edge(node))
             }
-            Branch::Ends(Node::Inner(first), Node::Inner(last)) => {
-                let (first, last) = edges(first, last).ok_or(None)?;
-                first.ask_head();
-                last.ask_head();
-                Ok(Branch::Heads(first, last))
+            Branch::Edge(Node::Leaf(items)) => Err(edge(items, end)),
+            Branch::Edge(Node::Inner(children)) => {
+                let child = &edge(children, end).ok_or(None)?.node;
+                child.ask_head();
+                Ok(Branch::Head(child))
             }
-            Branch::Ends(Node::Leaf(first), Node::Leaf(last)) => Err(first.first().zip(last.last())),
-            Branch::Ends(..) => Err(None),
         }
     }
 }

@@ -10,55 +10,60 @@
 //!   at a node    the index byte's line -> the child's link -> the child's head and tags
 //!   at a leaf    head and tags -> the entry's slot -> the entry's first two lines
 //! ```
-//! Then the values: an entry that holds a container is followed to its ends, and to one of its members (see [`Trail`]).
+//! Then the values: an entry that holds a container is followed to an end, and to one of its members (see [`Trail`]).
 
 use super::raw::{Leaf, Link, Part, prefetch};
 use super::{Trie, byte_at, tag_of};
 use crate::entry::Entry;
-use crate::trail::Trail;
+use crate::trail::{End, Intents, Trail};
 
 /// How many lookups go down together: about as many as a core can have under way, with room to spare.
 const WIDTH: usize = 32;
 
 impl<H> Trie<H> {
     /// Brings the way to these hashes, and the entries there, into the cache. It changes nothing and may be left out.
-    ///
-    /// Where the entry of hash number `i` is a container of members, `member(i, scored)` is asked for the hash of the member that
-    /// will be looked up in it (`scored`: in a sorted set).
-    pub fn prefetch(&self, hashes: &[u64], member: impl Fn(usize, bool) -> Option<u64>) {
+    /// `intents` are asked about the hashes whose entries are containers.
+    pub fn prefetch(&self, hashes: &[u64], intents: &impl Intents) {
         let Some(root) = &self.root else { return };
         for (i, hashes) in hashes.chunks(WIDTH).enumerate() {
             let mut entries = [None; WIDTH];
             prefetch_entries(&mut [root; WIDTH], hashes, &mut entries);
             if entries.iter().any(|entry| entry.is_some_and(Entry::is_object)) {
-                prefetch_values(&entries, |at, scored| member(i * WIDTH + at, scored));
+                prefetch_values(&entries, i * WIDTH, intents);
             }
         }
     }
 }
 
 /// Follows the entries that hold containers, all of them one step further in each turn.
-fn prefetch_values(entries: &[Option<&Entry>; WIDTH], member: impl Fn(usize, bool) -> Option<u64>) {
-    let mut trails = entries.map(|entry| entry.and_then(Entry::object).map_or(Trail::End, Trail::Value));
+fn prefetch_values(entries: &[Option<&Entry>; WIDTH], first: usize, intents: &impl Intents) {
+    // Only those that are still under way are looked at in a turn.
+    let mut under_way = [(0, End::Front, Trail::End); WIDTH];
+    let mut count = 0;
+    for (at, value) in entries.iter().enumerate().filter_map(|(at, entry)| Some((at, (*entry)?.object()?))) {
+        under_way[count] = (at, intents.end(first + at), Trail::Value(value));
+        count += 1;
+    }
     let mut roots: [Option<(&Link, u64)>; WIDTH] = [None; WIDTH];
     let mut tables = false;
-    let mut going = true;
-    while going {
-        going = false;
-        for (at, trail) in trails.iter_mut().enumerate() {
-            if let Trail::End = trail {
-                continue;
-            }
-            going = true;
-            if let Some((members, scored)) = trail.step()
+    while count > 0 {
+        let mut left = 0;
+        for turn in 0..count {
+            let (at, end, mut trail) = under_way[turn];
+            if let Some((members, scored)) = trail.step(end)
                 && let Some(root) = &members.root
-                && let Some(hash) = member(at, scored)
+                && let Some(hash) = intents.member(first + at, scored)
             {
                 prefetch(root.address());
                 roots[at] = Some((root, hash));
                 tables = true;
             }
+            if !matches!(trail, Trail::End) {
+                under_way[left] = (at, end, trail);
+                left += 1;
+            }
         }
+        count = left;
     }
     if tables {
         let mut found = roots.iter().flatten();
@@ -78,7 +83,7 @@ fn prefetch_values(entries: &[Option<&Entry>; WIDTH], member: impl Fn(usize, boo
 
 /// Goes down from each link with its hash and gives the entries that are likely the ones looked for.
 fn prefetch_entries<'a>(links: &mut [&'a Link; WIDTH], hashes: &[u64], found: &mut [Option<&'a Entry>; WIDTH]) {
-    let mut leaves: [Option<Leaf>; WIDTH] = [None; WIDTH];
+    let mut leaves: [Option<(Leaf, u32)>; WIDTH] = [None; WIDTH];
     for level in 0.. {
         let mut going = false;
         for (link, hash) in links.iter().zip(hashes) {
@@ -104,19 +109,16 @@ fn prefetch_entries<'a>(links: &mut [&'a Link; WIDTH], hashes: &[u64], found: &m
     }
     for ((link, leaf), hash) in links.iter().zip(&mut leaves).zip(hashes) {
         if let Part::Leaf(found) = link.part() {
-            *leaf = Some(found);
-            let matches = found.matches(0, tag_of(*hash));
-            if matches != 0 {
-                prefetch(found.slots().wrapping_add(matches.trailing_zeros() as usize).cast());
-            }
+            let first = found.matches(0, tag_of(*hash)).trailing_zeros();
+            *leaf = Some((found, first));
+            prefetch(found.slots().wrapping_add(first as usize).cast());
         }
     }
-    for ((leaf, hash), found) in leaves.iter().zip(hashes).zip(found) {
-        let Some(leaf) = leaf else { continue };
-        let matches = leaf.matches(0, tag_of(*hash));
+    for (leaf, found) in leaves[..hashes.len()].iter().zip(found) {
+        let Some((leaf, first)) = leaf else { continue };
         // SAFETY: the link that the leaf was reached by is borrowed for `'a`, so the leaf keeps its entries.
         let entries: &'a [Entry] = unsafe { &*std::ptr::from_ref(leaf.entries()) };
-        if let Some(entry) = entries.get(matches.trailing_zeros() as usize) {
+        if let Some(entry) = entries.get(*first as usize) {
             *found = Some(entry);
             prefetch(entry.address());
             prefetch(entry.address().wrapping_add(64));

@@ -207,12 +207,18 @@ impl Leaf {
             let word = unsafe { self.tags().cast::<u64>().read_unaligned() };
             return search::eight(word, tag);
         }
-        let groups = ((tag_room(cap) - start) / 16).min(4);
-        let mut matches = 0;
-        for group in 0..groups {
-            // SAFETY: the group lies inside the room of the tags, which is initialised in full.
-            let sixteen = unsafe { search::sixteen(self.tags().add(start + group * 16), tag) };
-            matches |= sixteen << (group * 16);
+        // SAFETY: each group of sixteen lies inside the room of the tags, which is initialised in full.
+        let group = |at: usize| unsafe { search::sixteen(self.tags().add(start + at), tag) << at };
+        let room = cap - start;
+        let mut matches = group(0);
+        if room > 16 {
+            matches |= group(16);
+            if room > 32 {
+                matches |= group(32);
+                if room > 48 {
+                    matches |= group(48);
+                }
+            }
         }
         matches
     }

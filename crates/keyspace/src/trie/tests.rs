@@ -121,7 +121,7 @@ fn check_model<H: KeyHash>(seed: u64, keys: u64, steps: usize) {
             let probe = key(next() % keys);
             let found = trie.find(H::hash(&probe), &probe).map(|entry| entry.expire_at());
             assert_eq!(found, model.get(&probe).map(|(_, at)| *at));
-            trie.prefetch(&[H::hash(&probe), next()], |_, _| None);
+            trie.prefetch(&[H::hash(&probe), next()], &());
         }
         if step.is_multiple_of(256) {
             assert_eq!((contents(trie.iter()), trie.len()), (model.clone(), model.len()));
