@@ -18,6 +18,7 @@ use super::log::log;
 use engine::client::{ClientFlags, ClientKey};
 use engine::engine::{Flow, Order};
 use engine::eviction::Leaving;
+use keyspace::{End, Intents};
 use net::{ConnId, DataSlot, Event};
 use resp::{Args, Limits, Span, Status};
 use std::time::Duration;
@@ -49,6 +50,8 @@ struct Request {
     /// Where the next request begins in the connection's bytes.
     next: usize,
     spans: (u32, u32),
+    /// At which end of a list or sorted set it is likely to work.
+    end_used: End,
 }
 
 /// The bytes of one connection in a batch.
@@ -273,9 +276,12 @@ impl Server {
             };
             at += len;
             let spans = (spans_start as u32, batch.spans.len() as u32);
-            let request = Request { part, owned, start, end, next: at, spans };
-            batch.hashes.push(batch.args(bytes, &request).get(1).map_or(0, keyspace::hash));
+            let mut request = Request { part, owned, start, end, next: at, spans, end_used: End::Front };
+            let args = batch.args(bytes, &request);
+            let (end_used, hash) = (end_of(&args[0]), args.get(1).map_or(0, keyspace::hash));
+            request.end_used = end_used;
             batch.requests.push(request);
+            batch.hashes.push(hash);
         }
         let requests = first..batch.requests.len();
         conn.in_batch = true;
@@ -692,14 +698,10 @@ impl Window<'_> {
     }
 }
 
-impl keyspace::Intents for Window<'_> {
-    /// Commands on lists are named for the end that they work at.
+impl Intents for Window<'_> {
     #[inline]
-    fn end(&self, i: usize) -> keyspace::End {
-        match self.args(i).and_then(|args| args.get(0)?.first().copied()) {
-            Some(b'R' | b'r') => keyspace::End::Back,
-            _ => keyspace::End::Front,
-        }
+    fn end(&self, i: usize) -> End {
+        self.server.batch.requests[self.first + i].end_used
     }
 
     /// A member follows its key, or its score.
@@ -707,6 +709,15 @@ impl keyspace::Intents for Window<'_> {
     fn member(&self, i: usize, scored: bool) -> Option<u64> {
         let args = self.args(i)?;
         args.get(if scored && args.len() > 3 { 3 } else { 2 }).map(keyspace::hash)
+    }
+}
+
+/// Many commands are named for the end that they work at: RPUSH, ZPOPMAX.
+#[inline]
+fn end_of(command: &[u8]) -> End {
+    match command {
+        [b'R' | b'r', ..] | [b'Z' | b'z', .., b'X' | b'x'] => End::Back,
+        _ => End::Front,
     }
 }
 

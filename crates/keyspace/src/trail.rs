@@ -4,14 +4,15 @@
 //! each of them; the requests of a batch can walk together and wait together.
 //!
 //! Idea: each state names what was asked for; its step reads that and asks for what comes next. A list is followed to the end where it
-//! is pushed to or popped from, a sorted set to its smallest member, a packed value to its bytes; a table of members ends the trail and
-//! is gone down by hash.
+//! is pushed to or popped from, a sorted set to the member that may be popped, a packed value to its bytes; a table of members is gone
+//! down by hash.
 //!
 //! Limits: ranges in the middle of long lists and sorted sets are not followed.
 
 use base::listpack::Listpack;
 
 use crate::btree::Branch;
+use crate::hasher::hash;
 use crate::list::{Chunk, ListShape};
 use crate::trie::{Trie, prefetch};
 use crate::value::Value;
@@ -21,10 +22,10 @@ use crate::zset::{Scored, Table};
 const PACKED_BYTES: usize = 512;
 const LINE: usize = 64;
 
-/// An end of a list.
+/// An end of a list, or of the order of a sorted set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Where the first element is.
+    /// Where the first element, or the lowest score, is.
     Front,
     /// Where the last one is.
     Back,
@@ -32,7 +33,7 @@ pub enum End {
 
 /// What the requests of a batch will do, as far as it can be known before they run.
 pub trait Intents {
-    /// At which end of its list request number `i` is likely to work.
+    /// At which end of its list or sorted set request number `i` is likely to work.
     fn end(&self, i: usize) -> End;
 
     /// The hash of the member that request number `i` will look up in its container; `scored` says that it is a sorted set.
@@ -69,15 +70,27 @@ pub(crate) enum Trail<'a> {
     Fields(&'a Trie),
     /// A big sorted set.
     Scores(&'a Table),
-    /// The order of a big sorted set.
-    Order(Branch<'a, Scored>),
+    /// The order of a big sorted set, beside its members.
+    Order(Branch<'a, Scored>, &'a Trie),
+    /// The first member in the order.
+    First(&'a Scored, &'a Trie),
+}
+
+/// What is to be looked up in a table of members.
+pub(crate) enum Sought {
+    /// What the request names as a field or member.
+    Member,
+    /// What it names as a member with a score.
+    Scored,
+    /// What has this hash, if the request names nothing: the member that may be popped.
+    Hash(u64),
 }
 
 impl<'a> Trail<'a> {
-    /// Reads what is there and asks for the next part. Gives the table of members where one comes into sight, and whether they have
-    /// scores.
+    /// Reads what is there and asks for the next part. Gives the table of members where one comes into sight, and what is to be looked
+    /// up in it.
     #[inline(always)]
-    pub(crate) fn step(&mut self, end: End) -> Option<(&'a Trie, bool)> {
+    pub(crate) fn step(&mut self, end: End) -> Option<(&'a Trie, Sought)> {
         match *self {
             Trail::End => {}
             Trail::Value(value) => return self.enter(value),
@@ -107,27 +120,30 @@ impl<'a> Trail<'a> {
             }
             Trail::Fields(fields) => {
                 *self = Trail::End;
-                return Some((fields, false));
+                return Some((fields, Sought::Member));
             }
             Trail::Scores(table) => {
-                *self = Trail::Order(Branch::new(table.order()));
-                return Some((table.members(), true));
+                *self = Trail::Order(Branch::new(table.order()), table.members());
+                return Some((table.members(), Sought::Scored));
             }
-            Trail::Order(branch) => match branch.step(End::Front) {
-                Ok(branch) => *self = Trail::Order(branch),
-                Err(first) => {
-                    if let Some(first) = first {
-                        prefetch(first.address());
-                    }
-                    *self = Trail::End;
+            Trail::Order(branch, members) => match branch.step(end) {
+                Ok(branch) => *self = Trail::Order(branch, members),
+                Err(None) => *self = Trail::End,
+                Err(Some(first)) => {
+                    prefetch(first.address());
+                    *self = Trail::First(first, members);
                 }
             },
+            Trail::First(first, members) => {
+                *self = Trail::End;
+                return Some((members, Sought::Hash(hash(first.pair().0))));
+            }
         }
         None
     }
 
     /// The first step, from the entry into its value.
-    fn enter(&mut self, value: &'a Value) -> Option<(&'a Trie, bool)> {
+    fn enter(&mut self, value: &'a Value) -> Option<(&'a Trie, Sought)> {
         let packed = match value {
             Value::List(list) => match list.shape() {
                 ListShape::Short(listpack) => Some(listpack),
@@ -147,7 +163,7 @@ impl<'a> Trail<'a> {
             return None;
         }
         match value {
-            Value::Set(set) => return set.table().map(|members| (members, false)),
+            Value::Set(set) => return set.table().map(|members| (members, Sought::Member)),
             Value::Hash(hash) => {
                 if let Some(table) = hash.table() {
                     prefetch(std::ptr::from_ref(table).cast());

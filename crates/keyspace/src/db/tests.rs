@@ -1,8 +1,11 @@
 //! Commands' view of a database, against a plain model.
 
 use super::*;
+use crate::trail::End;
 use crate::value::ValueRef;
+use crate::{Hash, Limits, List, Set, ZSet};
 use proptest::prelude::*;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 type Model = BTreeMap<Vec<u8>, (Vec<u8>, Option<i64>)>;
@@ -160,4 +163,78 @@ fn the_mean_time_to_live_is_near() {
         state
     });
     assert!((4000..4010).contains(&ttl), "{ttl}");
+}
+
+/// What a prefetch has asked for: of which requests the end, and the member with or without score.
+#[derive(Default)]
+struct Asked {
+    ends: RefCell<Vec<usize>>,
+    members: RefCell<Vec<(usize, bool)>>,
+}
+
+impl Intents for Asked {
+    fn end(&self, i: usize) -> End {
+        self.ends.borrow_mut().push(i);
+        if i.is_multiple_of(2) { End::Front } else { End::Back }
+    }
+
+    fn member(&self, i: usize, scored: bool) -> Option<u64> {
+        self.members.borrow_mut().push((i, scored));
+        (!scored || i.is_multiple_of(2)).then_some(7)
+    }
+}
+
+#[test]
+fn prefetching_goes_into_containers_and_changes_nothing() {
+    let limits = Limits::default();
+    let text = |i: usize| format!("member {i}").into_bytes();
+    for (small, large) in [(3, 3), (3, 5000)] {
+        let mut db = Db::new();
+        let mut keys: Vec<Vec<u8>> = Vec::new();
+        for copy in 0..2 {
+            for (kind, count) in [("list", large), ("hash", large), ("set", large), ("zset", large), ("short", small)] {
+                let value = match kind {
+                    "list" | "short" => {
+                        let mut list = List::new();
+                        (0..count).for_each(|i| list.push_back(&text(i), &limits));
+                        Value::List(list)
+                    }
+                    "hash" => {
+                        let mut hash = Hash::new();
+                        (0..count).for_each(|i| assert!(hash.insert(&text(i), b"value", &limits)));
+                        Value::Hash(hash)
+                    }
+                    "set" => {
+                        let mut set = Set::new();
+                        (0..count).for_each(|i| assert!(set.insert(&text(i), &limits)));
+                        Value::Set(set)
+                    }
+                    _ => {
+                        let mut zset = ZSet::new();
+                        for i in 0..count {
+                            zset.insert(&text(i), i as f64, &limits);
+                        }
+                        Value::ZSet(zset)
+                    }
+                };
+                let key = format!("{kind}:{copy}").into_bytes();
+                db.insert_value(&key, value, None);
+                keys.push(key);
+            }
+        }
+        db.set(b"string", b"text", Expiry::Clear);
+        keys.extend([b"string".to_vec(), b"not there".to_vec()]);
+        let hashes: Vec<u64> = keys.iter().map(|key| hash(key)).collect();
+        let before: Vec<String> = db.trie().iter().map(|entry| format!("{:?}", entry.value())).collect();
+        let asked = Asked::default();
+        db.prefetch(&hashes, &asked);
+        let (mut ends, mut members) = (asked.ends.into_inner(), asked.members.into_inner());
+        ends.sort_unstable();
+        members.sort_unstable();
+        assert_eq!(ends, (0..10).collect::<Vec<_>>(), "only containers have ends");
+        let tables = [(1, false), (2, false), (3, true), (6, false), (7, false), (8, true)];
+        assert_eq!(members, if large > small { &tables[..] } else { &[] });
+        let after: Vec<String> = db.trie().iter().map(|entry| format!("{:?}", entry.value())).collect();
+        assert_eq!(before, after);
+    }
 }

@@ -15,7 +15,7 @@
 use super::raw::{Leaf, Link, Part, prefetch};
 use super::{Trie, byte_at, tag_of};
 use crate::entry::Entry;
-use crate::trail::{End, Intents, Trail};
+use crate::trail::{End, Intents, Sought, Trail};
 
 /// How many lookups go down together: about as many as a core can have under way, with room to spare.
 const WIDTH: usize = 32;
@@ -50,9 +50,13 @@ fn prefetch_values(entries: &[Option<&Entry>; WIDTH], first: usize, intents: &im
         let mut left = 0;
         for turn in 0..count {
             let (at, end, mut trail) = under_way[turn];
-            if let Some((members, scored)) = trail.step(end)
+            if let Some((members, sought)) = trail.step(end)
                 && let Some(root) = &members.root
-                && let Some(hash) = intents.member(first + at, scored)
+                && let Some(hash) = match sought {
+                    Sought::Member => intents.member(first + at, false),
+                    Sought::Scored => intents.member(first + at, true),
+                    Sought::Hash(hash) => Some(hash).filter(|_| roots[at].is_none()),
+                }
             {
                 prefetch(root.address());
                 roots[at] = Some((root, hash));

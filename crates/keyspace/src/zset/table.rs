@@ -28,7 +28,7 @@ impl Scored {
         self.entry.address()
     }
 
-    pub(super) fn pair(&self) -> (&[u8], f64) {
+    pub(crate) fn pair(&self) -> (&[u8], f64) {
         (self.entry.key(), self.score)
     }
 
