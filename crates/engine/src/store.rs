@@ -15,7 +15,7 @@ use crate::notify::{Classes, Event};
 use crate::tracking::Tracking;
 use base::rng::Rng;
 use keyspace::memory::Meter;
-use keyspace::{Db, Entry, Expiry, Hash, Keyspace, Limits, List, Set, Value, ValueRef, ZSet};
+use keyspace::{Db, Entry, Expiry, Hash, Keyspace, Limits, List, Set, Value, ValueMut, ValueRef, ZSet};
 use polonius_the_crab::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -416,7 +416,7 @@ impl Store {
     #[inline]
     pub fn set_or_new_with(&mut self, key: &[u8], make: impl FnOnce() -> Set) -> Result<&mut Set> {
         match self.entry_or_new(key, || Value::Set(make())).value_mut() {
-            Some(Value::Set(set)) => Ok(set),
+            Some(ValueMut::Set(set)) => Ok(set),
             _ => Err(WRONG_TYPE),
         }
     }
@@ -649,7 +649,7 @@ macro_rules! containers {
                     match self.get_mut(key) {
                         None => Ok(None),
                         Some(entry) => match entry.value_mut() {
-                            Some(Value::$variant(value)) => Ok(Some(value)),
+                            Some(ValueMut::$variant(value)) => Ok(Some(value)),
                             _ => Err(WRONG_TYPE),
                         },
                     }
@@ -660,7 +660,7 @@ macro_rules! containers {
                 #[inline]
                 pub fn $make(&mut self, key: &[u8]) -> Result<&mut $type> {
                     match self.entry_or_new(key, || Value::$variant($type::new())).value_mut() {
-                        Some(Value::$variant(value)) => Ok(value),
+                        Some(ValueMut::$variant(value)) => Ok(value),
                         _ => Err(WRONG_TYPE),
                     }
                 }

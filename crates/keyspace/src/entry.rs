@@ -8,23 +8,25 @@
 //!            0          4          8            9            10            12
 //!   large:   refs u32 | meta u32 | 0          | key_off u8 | val_len u16 | key_len u32 | [expiry i64] | key | payload
 //!            0          4          8            9            10            12            16
-//!   object:  as small or large up to 16, then the `Value` itself | [expiry i64] | key
+//!   object:  as small or large up to 16, then the container's handle | [expiry i64] | key
 //!
-//!   meta:    access clock (24 bits) | kind (3) | has expiry (1) | large (1) | unused (3)
+//!   meta:    access clock (24 bits) | kind (4) | has expiry (1) | large (1) | edited (1) | unused (1)
 //!   payload: None: nothing   Bytes: the bytes   Int: i64   Score: f64   Blob: pointer u64, length u64
 //! ```
-//! The expiry, when there is one, always ends where the key begins. Nothing but `Value` is aligned; the rest is read
+//! The expiry, when there is one, always ends where the key begins. Nothing but a container's handle is aligned; the rest is read
 //! unaligned. The allocation has the size of its allocator class, so a string can be overwritten in place
 //! with one of the same class.
 //!
-//! A 16-byte key with a 64-byte value takes 92 bytes, which is the class of 96.
+//! A 16-byte key with a 64-byte value takes 92 bytes, which is the class of 96; with a list, hash or sorted set it takes 48 beside what
+//! these own: the kind tells the container's type, so that its handle needs no more than two words.
 //!
 //! Limits: keys up to 4 GiB; strings longer than [`INLINE_MAX`] bytes live in a separate buffer with limits of its own.
 //! The access clock is meant to be set by one thread; others may read it.
 
 use crate::blob::Blob;
 use crate::size_class::size_class;
-use crate::value::{Value, ValueRef};
+use crate::value::{Value, ValueMut, ValueRef};
+use crate::{Hash, List, Set, ZSet};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
 use std::ptr::NonNull;
@@ -44,20 +46,21 @@ struct Header {
 
 const SMALL_HEADER: usize = size_of::<Header>();
 const LARGE_HEADER: usize = 16;
-/// Where the `Value` of an object is, and how much room it has.
+/// Where the handle of an object's container is.
 const VALUE_AT: usize = 16;
-const VALUE_LEN: usize = size_of::<Value>().next_multiple_of(8);
 const BLOB_LEN: usize = size_of::<Blob>();
 const _: () = assert!(SMALL_HEADER == 12);
-const _: () = assert!(align_of::<Value>() <= 8 && VALUE_LEN <= 24);
+const _: () = assert!(align_of::<Value>() <= 8 && Kind::List.handle_len() == 16 && Kind::Hash.handle_len() == 16);
+const _: () = assert!(Kind::ZSet.handle_len() == 16 && Kind::Set.handle_len() == 24);
 const _: () = assert!(SMALL_HEADER + 16 + 64 <= 96);
 
 const ACCESS_MASK: u32 = (1 << 24) - 1;
 const KIND_SHIFT: u32 = 24;
-const HAS_EXPIRY: u32 = 1 << 27;
-const LARGE: u32 = 1 << 28;
+const KIND_MASK: u32 = 15;
+const HAS_EXPIRY: u32 = 1 << 28;
+const LARGE: u32 = 1 << 29;
 /// The string was changed in part since it was last set whole.
-const EDITED: u32 = 1 << 29;
+const EDITED: u32 = 1 << 30;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
@@ -67,7 +70,37 @@ enum Kind {
     Int = 2,
     Score = 3,
     Blob = 4,
-    Object = 5,
+    List = 5,
+    Hash = 6,
+    Set = 7,
+    ZSet = 8,
+}
+
+impl Kind {
+    fn of(value: &Value) -> Kind {
+        match value {
+            Value::List(_) => Kind::List,
+            Value::Hash(_) => Kind::Hash,
+            Value::Set(_) => Kind::Set,
+            Value::ZSet(_) => Kind::ZSet,
+        }
+    }
+
+    #[inline]
+    fn is_object(self) -> bool {
+        self as u32 >= Kind::List as u32
+    }
+
+    /// Bytes of the handle of a container of this kind, 0 of other kinds.
+    const fn handle_len(self) -> usize {
+        match self {
+            Kind::List => size_of::<List>(),
+            Kind::Hash => size_of::<Hash>(),
+            Kind::Set => size_of::<Set>(),
+            Kind::ZSet => size_of::<ZSet>(),
+            Kind::None | Kind::Bytes | Kind::Int | Kind::Score | Kind::Blob => 0,
+        }
+    }
 }
 
 /// A counted handle of an entry. A clone shares; a method that takes `&mut self` first makes the entry this handle's own,
@@ -132,9 +165,20 @@ impl Entry {
 
     /// An entry that holds a container. `expire` is in Unix milliseconds.
     pub fn new_value(key: &[u8], value: Value, expire: Option<i64>) -> Entry {
-        let entry = Entry::allocate(Kind::Object, key, expire, 0, 0).0;
-        // SAFETY: an object's allocation has room for an aligned `Value` there, not yet initialised.
-        unsafe { entry.value_ptr().write(value) };
+        Entry::object(key, value, expire, 0)
+    }
+
+    fn object(key: &[u8], value: Value, expire: Option<i64>, access: u32) -> Entry {
+        let entry = Entry::allocate(Kind::of(&value), key, expire, access, 0).0;
+        // SAFETY: an object's allocation has room for the aligned handle of its kind there, not yet initialised.
+        unsafe {
+            match value {
+                Value::List(list) => entry.handle::<List>().write(list),
+                Value::Hash(hash) => entry.handle::<Hash>().write(hash),
+                Value::Set(set) => entry.handle::<Set>().write(set),
+                Value::ZSet(zset) => entry.handle::<ZSet>().write(zset),
+            }
+        }
         entry
     }
 
@@ -145,13 +189,13 @@ impl Entry {
         entry
     }
 
-    /// A fresh entry whose payload (returned) or `Value` is still to be written.
+    /// A fresh entry whose payload (returned) or handle is still to be written.
     #[inline]
     fn allocate(kind: Kind, key: &[u8], expire: Option<i64>, access: u32, val_len: usize) -> (Entry, *mut u8) {
         let large = key.len() > usize::from(u8::MAX);
         assert!(key.len() <= u32::MAX as usize, "keys are limited to 4 GiB");
-        let base = if kind == Kind::Object {
-            VALUE_AT + VALUE_LEN
+        let base = if kind.is_object() {
+            VALUE_AT + kind.handle_len()
         } else if large {
             LARGE_HEADER
         } else {
@@ -199,13 +243,16 @@ impl Entry {
 
     #[inline]
     fn kind(&self) -> Kind {
-        match (self.meta() >> KIND_SHIFT) & 7 {
+        match (self.meta() >> KIND_SHIFT) & KIND_MASK {
             0 => Kind::None,
             1 => Kind::Bytes,
             2 => Kind::Int,
             3 => Kind::Score,
             4 => Kind::Blob,
-            _ => Kind::Object,
+            5 => Kind::List,
+            6 => Kind::Hash,
+            7 => Kind::Set,
+            _ => Kind::ZSet,
         }
     }
 
@@ -240,7 +287,9 @@ impl Entry {
         self.byte(self.key_off() + self.key_len())
     }
 
-    fn value_ptr(&self) -> *mut Value {
+    /// Where the handle of an object's container is; `T` is the type that the kind tells.
+    #[inline]
+    fn handle<T>(&self) -> *mut T {
         self.byte(VALUE_AT).cast()
     }
 
@@ -257,14 +306,7 @@ impl Entry {
     /// Whether the entry holds a container.
     #[inline]
     pub(crate) fn is_object(&self) -> bool {
-        self.kind() == Kind::Object
-    }
-
-    /// The container that the entry holds.
-    #[inline]
-    pub(crate) fn object(&self) -> Option<&Value> {
-        // SAFETY: an object's `Value` is initialised and stays while `self` is borrowed.
-        self.is_object().then(|| unsafe { &*self.value_ptr() })
+        self.kind().is_object()
     }
 
     /// The key (or field, or member).
@@ -317,21 +359,12 @@ impl Entry {
                     let bytes: *const [u8] = blob.bytes();
                     ValueRef::Bytes(&*bytes)
                 }
-                Kind::Object => match &*self.value_ptr() {
-                    Value::List(list) => ValueRef::List(list),
-                    Value::Hash(hash) => ValueRef::Hash(hash),
-                    Value::Set(set) => ValueRef::Set(set),
-                    Value::ZSet(zset) => ValueRef::ZSet(zset),
-                },
+                Kind::List => ValueRef::List(&*self.handle()),
+                Kind::Hash => ValueRef::Hash(&*self.handle()),
+                Kind::Set => ValueRef::Set(&*self.handle()),
+                Kind::ZSet => ValueRef::ZSet(&*self.handle()),
             }
         }
-    }
-
-    /// The container, if the entry holds one.
-    #[inline]
-    pub fn container(&self) -> Option<&Value> {
-        // SAFETY: an object has an initialised `Value` there.
-        (self.kind() == Kind::Object).then(|| unsafe { &*self.value_ptr() })
     }
 
     /// The score, if the entry is a member of a sorted set.
@@ -377,14 +410,11 @@ impl Entry {
     /// A new entry with the same value (shared where it is big) under the given key and expiry.
     fn rebuilt(&self, key: &[u8], expire: Option<i64>) -> Entry {
         let access = self.access();
+        if let Some(value) = self.value().to_value() {
+            return Entry::object(key, value, expire, access);
+        }
         match self.kind() {
             Kind::Blob => Entry::with_blob(key, Blob::clone(&self.blob_bits()), expire, access),
-            Kind::Object => {
-                let entry = Entry::allocate(Kind::Object, key, expire, access, 0).0;
-                // SAFETY: both are objects, so both have room for a `Value`, initialised in `self` and not yet in the fresh one.
-                unsafe { entry.value_ptr().write((*self.value_ptr()).clone()) };
-                entry
-            }
             kind => {
                 let (entry, payload) = Entry::allocate(kind, key, expire, access, self.val_len());
                 // SAFETY: both payloads have `val_len` bytes, the fresh one is nobody else's.
@@ -403,13 +433,11 @@ impl Entry {
         }
         let kind = self.kind();
         let (entry, payload) = Entry::allocate(kind, key, expire, self.access(), self.val_len());
-        // SAFETY: payload and `Value` are moved bit by bit into room of the same size; the old allocation is then freed without
-        // dropping them, and its handle is overwritten at once.
+        // SAFETY: payload and container handle are moved bit by bit into room of the same size; the old allocation is then freed without
+        // dropping them, and its own handle is overwritten at once.
         unsafe {
             payload.copy_from_nonoverlapping(self.payload(), self.val_len());
-            if kind == Kind::Object {
-                entry.value_ptr().copy_from_nonoverlapping(self.value_ptr(), 1);
-            }
+            entry.handle::<u8>().copy_from_nonoverlapping(self.handle(), kind.handle_len());
             dealloc(self.0.as_ptr().cast(), layout(self.total_len()));
             std::ptr::write(self, entry);
         }
@@ -611,13 +639,20 @@ impl Entry {
 
     /// The container, to be changed; `None` if the entry holds none. Unshares the entry; the container unshares its own parts.
     #[inline]
-    pub fn value_mut(&mut self) -> Option<&mut Value> {
-        if self.kind() != Kind::Object {
+    pub fn value_mut(&mut self) -> Option<ValueMut<'_>> {
+        if !self.is_object() {
             return None;
         }
         self.make_unique();
-        // SAFETY: an object has an initialised `Value` there and this handle is the only one.
-        Some(unsafe { &mut *self.value_ptr() })
+        // SAFETY: an object has the initialised handle of its kind there, and this entry's handle is the only one.
+        unsafe {
+            Some(match self.kind() {
+                Kind::List => ValueMut::List(&mut *self.handle()),
+                Kind::Hash => ValueMut::Hash(&mut *self.handle()),
+                Kind::Set => ValueMut::Set(&mut *self.handle()),
+                _ => ValueMut::ZSet(&mut *self.handle()),
+            })
+        }
     }
 
     /// Bytes of memory that the entry and all it holds take, with the allocator's rounding. Shared parts count in full.
@@ -625,8 +660,7 @@ impl Entry {
         let own = size_class(self.total_len());
         match self.kind() {
             Kind::Blob => own + self.blob_bits().allocated(),
-            Kind::Object => own + self.container().map_or(0, Value::memory_usage),
-            _ => own,
+            _ => own + self.value().memory_usage(),
         }
     }
 
@@ -634,9 +668,8 @@ impl Entry {
     #[inline]
     pub fn is_heavy(&self) -> bool {
         match self.kind() {
-            Kind::Object => true,
             Kind::Blob => self.blob_bits().allocated() > 64 << 10,
-            _ => false,
+            kind => kind.is_object(),
         }
     }
 }
@@ -661,13 +694,16 @@ impl Drop for Entry {
             }
             fence(Ordering::Acquire);
         }
-        // SAFETY: this was the last handle; blob and `Value` are initialised if the kind says so and are dropped once;
+        // SAFETY: this was the last handle; blob and container are initialised if the kind says so and are dropped once;
         // the allocation was made with the layout of the same total length.
         unsafe {
             match self.kind() {
                 Kind::Blob => drop(self.payload().cast::<Blob>().read_unaligned()),
-                Kind::Object => std::ptr::drop_in_place(self.value_ptr()),
-                _ => {}
+                Kind::List => std::ptr::drop_in_place(self.handle::<List>()),
+                Kind::Hash => std::ptr::drop_in_place(self.handle::<Hash>()),
+                Kind::Set => std::ptr::drop_in_place(self.handle::<Set>()),
+                Kind::ZSet => std::ptr::drop_in_place(self.handle::<ZSet>()),
+                Kind::None | Kind::Bytes | Kind::Int | Kind::Score => {}
             }
             dealloc(self.0.as_ptr().cast(), layout(self.total_len()));
         }

@@ -44,5 +44,5 @@ pub use size_class::size_class;
 pub use snapshot::{Keyspace, Snapshot};
 pub use trail::{End, Intents};
 pub use trie::{Drain, Slot, Trie};
-pub use value::{Value, ValueRef, parse_canonical_int};
+pub use value::{Value, ValueMut, ValueRef, parse_canonical_int};
 pub use zset::ZSet;

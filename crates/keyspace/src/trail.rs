@@ -15,7 +15,7 @@ use crate::btree::Branch;
 use crate::hasher::hash;
 use crate::list::{Chunk, ListShape};
 use crate::trie::{Trie, prefetch};
-use crate::value::Value;
+use crate::value::ValueRef;
 use crate::zset::{Scored, Table};
 
 /// Bytes at the start of a packed value that are asked for: it is searched from there.
@@ -57,7 +57,7 @@ pub(crate) enum Trail<'a> {
     /// There is nothing more to ask for.
     End,
     /// The value, in its entry.
-    Value(&'a Value),
+    Value(ValueRef<'a>),
     /// The tree of a long list.
     List(Branch<'a, Chunk>),
     /// The packed chunk at a list's end.
@@ -143,18 +143,19 @@ impl<'a> Trail<'a> {
     }
 
     /// The first step, from the entry into its value.
-    fn enter(&mut self, value: &'a Value) -> Option<(&'a Trie, Sought)> {
+    fn enter(&mut self, value: ValueRef<'a>) -> Option<(&'a Trie, Sought)> {
         let packed = match value {
-            Value::List(list) => match list.shape() {
+            ValueRef::List(list) => match list.shape() {
                 ListShape::Short(listpack) => Some(listpack),
                 ListShape::Long(tree) => {
                     *self = Trail::List(Branch::new(tree));
                     return None;
                 }
             },
-            Value::Hash(hash) => hash.as_listpack(),
-            Value::Set(set) => set.as_listpack(),
-            Value::ZSet(zset) => zset.as_listpack(),
+            ValueRef::Hash(hash) => hash.as_listpack(),
+            ValueRef::Set(set) => set.as_listpack(),
+            ValueRef::ZSet(zset) => zset.as_listpack(),
+            _ => None,
         };
         *self = Trail::End;
         if let Some(listpack) = packed {
@@ -163,20 +164,20 @@ impl<'a> Trail<'a> {
             return None;
         }
         match value {
-            Value::Set(set) => return set.table().map(|members| (members, Sought::Member)),
-            Value::Hash(hash) => {
+            ValueRef::Set(set) => return set.table().map(|members| (members, Sought::Member)),
+            ValueRef::Hash(hash) => {
                 if let Some(table) = hash.table() {
                     prefetch(std::ptr::from_ref(table).cast());
                     *self = Trail::Fields(table);
                 }
             }
-            Value::ZSet(zset) => {
+            ValueRef::ZSet(zset) => {
                 if let Some(table) = zset.table() {
                     prefetch(std::ptr::from_ref(table).cast());
                     *self = Trail::Scores(table);
                 }
             }
-            Value::List(_) => {}
+            _ => {}
         }
         None
     }

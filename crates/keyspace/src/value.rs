@@ -15,18 +15,6 @@ pub enum Value {
     ZSet(ZSet),
 }
 
-impl Value {
-    /// Bytes of heap memory held by the container, with the allocator's rounding, without the enum itself.
-    pub fn memory_usage(&self) -> usize {
-        match self {
-            Value::List(list) => list.memory_usage(),
-            Value::Hash(hash) => hash.memory_usage(),
-            Value::Set(set) => set.memory_usage(),
-            Value::ZSet(zset) => zset.memory_usage(),
-        }
-    }
-}
-
 /// What an entry holds, borrowed.
 #[derive(Clone, Copy, Debug)]
 pub enum ValueRef<'a> {
@@ -46,6 +34,43 @@ pub enum ValueRef<'a> {
     Set(&'a Set),
     /// A sorted set.
     ZSet(&'a ZSet),
+}
+
+/// A container that an entry holds, to be changed.
+#[derive(Debug)]
+pub enum ValueMut<'a> {
+    /// A list.
+    List(&'a mut List),
+    /// A hash.
+    Hash(&'a mut Hash),
+    /// A set.
+    Set(&'a mut Set),
+    /// A sorted set.
+    ZSet(&'a mut ZSet),
+}
+
+impl ValueRef<'_> {
+    /// A clone of the container; nothing of a string, a score or a bare key.
+    pub fn to_value(self) -> Option<Value> {
+        match self {
+            ValueRef::List(list) => Some(Value::List(list.clone())),
+            ValueRef::Hash(hash) => Some(Value::Hash(hash.clone())),
+            ValueRef::Set(set) => Some(Value::Set(set.clone())),
+            ValueRef::ZSet(zset) => Some(Value::ZSet(zset.clone())),
+            ValueRef::None | ValueRef::Bytes(_) | ValueRef::Int(_) | ValueRef::Score(_) => None,
+        }
+    }
+
+    /// Bytes of heap memory held by a container, with the allocator's rounding, without its handle; 0 of all else.
+    pub fn memory_usage(self) -> usize {
+        match self {
+            ValueRef::List(list) => list.memory_usage(),
+            ValueRef::Hash(hash) => hash.memory_usage(),
+            ValueRef::Set(set) => set.memory_usage(),
+            ValueRef::ZSet(zset) => zset.memory_usage(),
+            ValueRef::None | ValueRef::Bytes(_) | ValueRef::Int(_) | ValueRef::Score(_) => 0,
+        }
+    }
 }
 
 /// Reads the canonical decimal form of a number: no plus sign, no leading zero, no "-0", nothing around it.

@@ -20,7 +20,7 @@ use engine::engine::{Engine, Flow};
 use engine::error::{Error, Result};
 use engine::host::{Host, HostCommand};
 use engine::notify::Classes;
-use keyspace::Value as Container;
+use keyspace::ValueRef;
 use resp::{Args, Limits, Protocol, RequestParser, Status, Value, encode_command, parse_value};
 
 /// When each server begins: Unix milliseconds.
@@ -201,12 +201,13 @@ impl Server {
     /// What `OBJECT ENCODING` says of a container in the first database; nothing for strings and missing keys.
     pub fn encoding(&self, key: &str) -> Option<&'static str> {
         let entry = self.engine.store.keyspace.db(0).get(key.as_bytes())?;
-        Some(match entry.container()? {
-            Container::List(list) => list.encoding(),
-            Container::Hash(hash) => hash.encoding(),
-            Container::Set(set) => set.encoding(),
-            Container::ZSet(zset) => zset.encoding(),
-        })
+        match entry.value() {
+            ValueRef::List(list) => Some(list.encoding()),
+            ValueRef::Hash(hash) => Some(hash.encoding()),
+            ValueRef::Set(set) => Some(set.encoding()),
+            ValueRef::ZSet(zset) => Some(zset.encoding()),
+            _ => None,
+        }
     }
 }
 

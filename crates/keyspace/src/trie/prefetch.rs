@@ -40,9 +40,11 @@ fn prefetch_values(entries: &[Option<&Entry>; WIDTH], first: usize, intents: &im
     // Only those that are still under way are looked at in a turn.
     let mut under_way = [(0, End::Front, Trail::End); WIDTH];
     let mut count = 0;
-    for (at, value) in entries.iter().enumerate().filter_map(|(at, entry)| Some((at, (*entry)?.object()?))) {
-        under_way[count] = (at, intents.end(first + at), Trail::Value(value));
-        count += 1;
+    for (at, entry) in entries.iter().enumerate() {
+        if let Some(entry) = entry.filter(|entry| entry.is_object()) {
+            under_way[count] = (at, intents.end(first + at), Trail::Value(entry.value()));
+            count += 1;
+        }
     }
     let mut roots: [Option<(&Link, u64)>; WIDTH] = [None; WIDTH];
     let mut tables = false;
