@@ -66,9 +66,10 @@ impl Out {
     #[inline]
     fn header(&mut self, kind: u8, n: i64) {
         // Small numbers are by far the most frequent lengths.
-        if (0..10).contains(&n) {
-            self.raw(&[kind, b'0' + n as u8, b'\r', b'\n']);
-            return;
+        match n {
+            0..10 => return self.raw(&[kind, b'0' + n as u8, b'\r', b'\n']),
+            10..100 => return self.raw(&[kind, b'0' + n as u8 / 10, b'0' + n as u8 % 10, b'\r', b'\n']),
+            _ => {}
         }
         // The line is written from its end, and copied once.
         let mut line = *b"+-00000000000000000000\r\n";
