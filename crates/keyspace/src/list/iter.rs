@@ -50,7 +50,21 @@ impl<'a> Iter<'a> {
 impl<'a> Iterator for Iter<'a> {
     type Item = Elem<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Elem<'a>> {
+        // Nearly all steps are this one.
+        if let (Current::Packed(elems), false) = (&mut self.current, self.backwards)
+            && let Some(elem) = elems.next()
+        {
+            return Some(elem);
+        }
+        self.next_anywhere()
+    }
+}
+
+impl<'a> Iter<'a> {
+    /// The next element, in either direction, of this chunk or of one that follows.
+    fn next_anywhere(&mut self) -> Option<Elem<'a>> {
         loop {
             let elem = match &mut self.current {
                 Current::Packed(elems) if self.backwards => elems.next_back(),
