@@ -37,12 +37,14 @@ impl<H> Trie<H> {
 
 /// Follows the entries that hold containers, all of them one step further in each turn.
 fn prefetch_values(entries: &[Option<&Entry>; WIDTH], first: usize, intents: &impl Intents) {
+    let mut trails = [(End::Front, Trail::End); WIDTH];
     // Only those that are still under way are looked at in a turn.
-    let mut under_way = [(0, End::Front, Trail::End); WIDTH];
+    let mut under_way = [0u8; WIDTH];
     let mut count = 0;
     for (at, entry) in entries.iter().enumerate() {
         if let Some(entry) = entry.filter(|entry| entry.is_object()) {
-            under_way[count] = (at, intents.end(first + at), Trail::Value(entry.value()));
+            trails[at] = (intents.end(first + at), Trail::Value(entry.value()));
+            under_way[count] = at as u8;
             count += 1;
         }
     }
@@ -51,8 +53,9 @@ fn prefetch_values(entries: &[Option<&Entry>; WIDTH], first: usize, intents: &im
     while count > 0 {
         let mut left = 0;
         for turn in 0..count {
-            let (at, end, mut trail) = under_way[turn];
-            if let Some((members, sought)) = trail.step(end)
+            let at = usize::from(under_way[turn]);
+            let (end, trail) = &mut trails[at];
+            if let Some((members, sought)) = trail.step(*end)
                 && let Some(root) = &members.root
                 && let Some(hash) = match sought {
                     Sought::Member => intents.member(first + at, false),
@@ -64,10 +67,8 @@ fn prefetch_values(entries: &[Option<&Entry>; WIDTH], first: usize, intents: &im
                 roots[at] = Some((root, hash));
                 tables = true;
             }
-            if !matches!(trail, Trail::End) {
-                under_way[left] = (at, end, trail);
-                left += 1;
-            }
+            under_way[left] = at as u8;
+            left += usize::from(!matches!(trail, Trail::End));
         }
         count = left;
     }
