@@ -139,6 +139,21 @@ fn more_elements_than_the_header_can_say() {
     listpack.append(&short);
     assert_eq!(listpack.len(), 65535);
     assert_eq!(listpack.as_bytes()[4..6], [0xff, 0xff]);
+    for (pushed, count) in [(false, 65534u16), (true, 0xffff), (false, 65534), (true, 0xffff)] {
+        listpack.reserve_back(100);
+        if pushed {
+            listpack.push_back(Elem::Int(7));
+        } else {
+            assert!(listpack.pop_back(|_| ()).is_some());
+        }
+        assert_eq!(listpack.as_bytes()[4..6], count.to_le_bytes());
+        assert_eq!(check_listpack(listpack.as_bytes()), Ok(if pushed { 65535 } else { 65534 }));
+    }
+    listpack.reserve_front(100);
+    assert!(listpack.pop_front(|_| ()).is_some());
+    listpack.push_front(Elem::Int(7));
+    assert_eq!(listpack.as_bytes()[4..6], [0xff, 0xff]);
+    assert_eq!(check_listpack(listpack.as_bytes()), Ok(65535));
     assert_eq!(listpack.remove_range(65000, 1000), 535);
     assert_eq!(listpack.len(), 65000);
     assert_eq!(listpack.as_bytes()[4..6], 65000u16.to_le_bytes());
@@ -172,6 +187,8 @@ fn texts() -> impl Strategy<Value = Vec<u8>> {
 #[derive(Clone, Debug)]
 enum Step {
     Push(bool, Vec<u8>),
+    Pop(bool, usize),
+    Reserve(bool, usize),
     Insert(Index, bool, Vec<u8>),
     Replace(Index, Vec<u8>),
     Remove(Index, usize),
@@ -181,7 +198,9 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        3 => (any::<bool>(), texts()).prop_map(|(front, text)| Step::Push(front, text)),
+        4 => (any::<bool>(), texts()).prop_map(|(front, text)| Step::Push(front, text)),
+        2 => (any::<bool>(), 1usize..5).prop_map(|(front, count)| Step::Pop(front, count)),
+        2 => (any::<bool>(), 0usize..100).prop_map(|(front, bytes)| Step::Reserve(front, bytes)),
         3 => (any::<Index>(), any::<bool>(), texts()).prop_map(|(at, after, text)| Step::Insert(at, after, text)),
         2 => (any::<Index>(), texts()).prop_map(|(at, text)| Step::Replace(at, text)),
         2 => (any::<Index>(), 0usize..4).prop_map(|(at, count)| Step::Remove(at, count)),
@@ -207,6 +226,24 @@ proptest! {
                 Step::Push(false, text) => {
                     listpack.push_back(Elem::from(&text[..]));
                     model.push(text);
+                }
+                Step::Pop(front, count) => {
+                    for _ in 0..count {
+                        let (popped, expected) = if front {
+                            (listpack.pop_front(|elem| elem.to_vec()), (!model.is_empty()).then(|| model.remove(0)))
+                        } else {
+                            (listpack.pop_back(|elem| elem.to_vec()), model.pop())
+                        };
+                        prop_assert_eq!(popped, expected);
+                    }
+                }
+                Step::Reserve(true, bytes) => {
+                    listpack.reserve_front(bytes);
+                    prop_assert!(listpack.spare_front() >= bytes);
+                }
+                Step::Reserve(false, bytes) => {
+                    listpack.reserve_back(bytes);
+                    prop_assert!(listpack.spare_back() >= bytes);
                 }
                 Step::Insert(at, after, text) if !model.is_empty() => {
                     let at = at.index(model.len());

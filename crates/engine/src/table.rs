@@ -291,3 +291,35 @@ fn unknown(args: &Args) -> Error {
     }
     Error::new(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `find` gives is what a look at every name gives.
+    fn check(name: &[u8]) {
+        for table in [CommandTable::get(), CommandTable::of_sentinel()] {
+            let expected = table.iter().find(|c| c.spec.name.as_bytes().eq_ignore_ascii_case(name));
+            let found = table.find(name);
+            assert_eq!(found.map(|c| c.spec.name), expected.map(|c| c.spec.name), "{}", name.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn names_are_found_in_any_case_and_nothing_else_is() {
+        for name in CommandTable::get().iter().map(|c| c.spec.name.as_bytes()) {
+            check(name);
+            check(&name.to_ascii_uppercase());
+            for at in 0..name.len() {
+                for bit in 0..8 {
+                    let mut changed = name.to_vec();
+                    changed[at] ^= 1 << bit;
+                    check(&changed);
+                }
+                check(&name[..at]);
+                check(&[&name[..at], b"\0", &name[at..]].concat());
+            }
+        }
+        check(&[b'x'; 100]);
+    }
+}
