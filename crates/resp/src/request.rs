@@ -406,6 +406,7 @@ mod tests {
         check_error(b"*3\r\n$3\r\nSET\r\n$1\r\nx\r\nfooz\r\n", "expected '$', got 'f'");
         check_error(b"*3\r\n$3\r\nSET\r\n$-10\r\n", "invalid bulk length");
         check_error(b"*3\r\n$3\r\nSET\r\n$2000000000\r\n", "invalid bulk length");
+        check_error(b"*1\r\n$04\r\nPING\r\n", "invalid bulk length");
         check_error(b"*3000000000\r\n", "invalid multibulk length");
         check_error(b"*blabla\r\n", "invalid multibulk length");
         check_error(b"set \"a\r\n", "unbalanced quotes in request");
@@ -435,6 +436,39 @@ mod tests {
             cuts.retain(|&c| c <= input.len());
             cuts.sort_unstable();
             prop_assert_eq!(decode(&input, &cuts, LIMITS).unwrap(), requests);
+        }
+
+        #[test]
+        fn the_short_way_finds_what_the_long_one_does(
+            words in prop::collection::vec(prop_oneof![8 => 0usize..20, 1 => 90usize..110, 1 => 990usize..1010, 1 => 9990usize..10_010], 1..12),
+            change in any::<prop::sample::Index>(),
+            byte in prop_oneof![Just(None), prop_oneof![b'0'..=b'9', Just(b'\r'), Just(b'$'), Just(b'-'), any::<u8>()].prop_map(Some)],
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let texts: Vec<Vec<u8>> = words.iter().map(|&len| vec![b'x'; len]).collect();
+            let mut input = vec![];
+            crate::encode_command(&mut input, texts.iter().map(|text| &text[..]));
+            let whole = input.len();
+            input.extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
+            if let Some(byte) = byte {
+                let at = change.index(whole.min(60));
+                input[at] = byte;
+            }
+            for input in [&input[..], &input[..cut.index(input.len())]] {
+                let (mut short, mut long) = (vec![], vec![]);
+                let found = plain_request(input, LIMITS, &mut short);
+                let expected = RequestParser::default().parse_slowly(input, LIMITS, &mut long);
+                match found {
+                    Some(len) => {
+                        prop_assert_eq!(expected, Ok(Status::Complete { len }));
+                        prop_assert_eq!(short, long);
+                    }
+                    None => prop_assert!(short.is_empty()),
+                }
+            }
+            if byte.is_none() && words.iter().all(|&len| len < 10_000) {
+                prop_assert_eq!(plain_request(&input, LIMITS, &mut vec![]), Some(whole));
+            }
         }
 
         #[test]
