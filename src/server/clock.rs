@@ -157,7 +157,8 @@ mod tests {
             std::thread::sleep(std::time::Duration::from_millis(25));
         }
         let (before, ours, after) = (system_ns(), monotonic_ns(), system_ns());
-        // A thousandth of the 25 ms since the last adjustment.
-        assert!(before.saturating_sub(25_000) <= ours && ours <= after + 25_000, "{before} {ours} {after}");
+        // A machine's clocks may drift apart a little in 25 ms, but not by so much.
+        let slack = 1_000_000;
+        assert!(before.saturating_sub(slack) <= ours && ours <= after + slack, "{before} {ours} {after}");
     }
 }
