@@ -267,6 +267,7 @@ fn mixed_groups_fail_over_with_either_maker_as_leader() {
         for maker in [Ours, Redis] {
             let Some(leader) = makers.iter().position(|m| *m == maker) else { continue };
             let old = world.wait_until_settled();
+            world.wait(|w| w.is_heard_by_both(old), PATIENCE);
             let began = Instant::now();
             // Redis's sentinels refuse one that follows another too closely.
             world.wait(

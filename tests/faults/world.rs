@@ -205,6 +205,14 @@ impl World {
         self.agreed(sentinels).expect("they agree")
     }
 
+    /// Whether a primary's two replicas have acknowledged something of its stream. Redis sends a replica nothing before it
+    /// has been heard, which can be a second after its full sync; meanwhile it lags too much to be handed the role.
+    pub fn is_heard_by_both(&self, primary: usize) -> bool {
+        ["slave0", "slave1"].iter().all(|field| {
+            self.info(primary, field).is_some_and(|line| line.contains(",offset=") && !line.contains(",offset=0,"))
+        })
+    }
+
     /// Waits until everybody is of one mind: one primary, named by all, followed by all others that run.
     #[track_caller]
     pub fn wait_until_settled(&self) -> usize {
