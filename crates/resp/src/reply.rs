@@ -66,9 +66,18 @@ impl Out {
     #[inline]
     fn header(&mut self, kind: u8, n: i64) {
         // Small numbers are by far the most frequent lengths.
+        let digit = |n: u32| b'0' + (n % 10) as u8;
+        let small = n as u32;
         match n {
-            0..10 => return self.raw(&[kind, b'0' + n as u8, b'\r', b'\n']),
-            10..100 => return self.raw(&[kind, b'0' + n as u8 / 10, b'0' + n as u8 % 10, b'\r', b'\n']),
+            0..10 => return self.raw(&[kind, digit(small), b'\r', b'\n']),
+            10..100 => return self.raw(&[kind, digit(small / 10), digit(small), b'\r', b'\n']),
+            100..1000 => {
+                return self.raw(&[kind, digit(small / 100), digit(small / 10), digit(small), b'\r', b'\n']);
+            }
+            1000..10_000 => {
+                let (high, low) = (small / 100, small % 100);
+                return self.raw(&[kind, digit(high / 10), digit(high), digit(low / 10), digit(low), b'\r', b'\n']);
+            }
             _ => {}
         }
         // The line is written from its end, and copied once.
@@ -228,6 +237,16 @@ mod tests {
         check(|o| o.big_number(b"123"), "$3\r\n123\r\n", "(123\r\n");
         check(|o| o.verbatim("txt", b"abc"), "$3\r\nabc\r\n", "=7\r\ntxt:abc\r\n");
         check(|o| o.error(b"ERR a\r\nb"), "-ERR a  b\r\n", "-ERR a  b\r\n");
+    }
+
+    #[test]
+    fn integers_of_any_length_are_spelled_in_full() {
+        let powers = (0..19).map(|exponent| 10i64.pow(exponent));
+        let near = powers.flat_map(|power| [power - 1, power, power + 1, power * 7 / 3, -power, 1 - power]);
+        for n in near.chain([i64::MIN, i64::MAX]) {
+            let text = alloc::format!(":{n}\r\n");
+            check(|o| o.int(n), &text, &text);
+        }
     }
 
     #[test]

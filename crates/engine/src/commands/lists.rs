@@ -61,6 +61,7 @@ impl End {
         if self == Self::Left { b"LPOP" } else { b"RPOP" }
     }
 
+    #[inline]
     fn push(self, list: &mut List, value: &[u8], limits: &Limits) {
         match self {
             Self::Left => list.push_front(value, limits),
@@ -69,6 +70,7 @@ impl End {
     }
 }
 
+#[inline(always)]
 fn push(e: &mut Engine, a: &Args, end: End) -> Result {
     let limits = e.store.limits;
     let list = e.store.list_or_new(&a[1])?;
@@ -90,16 +92,20 @@ fn push_if_there(e: &mut Engine, a: &Args, end: End) -> Result {
 }
 
 /// Pushes all elements of a request; the length afterwards.
+#[inline(always)]
 fn push_all(list: &mut List, a: &Args, end: End, limits: &Limits) -> usize {
-    if a.len() > 3 {
-        list.reserve(a.len() - 2, a.iter_from(2).map(<[u8]>::len).sum(), limits);
+    if a.len() == 3 {
+        end.push(list, &a[2], limits);
+        return list.len();
     }
+    list.reserve(a.len() - 2, a.iter_from(2).map(<[u8]>::len).sum(), limits);
     for value in a.iter_from(2) {
         end.push(list, value, limits);
     }
     list.len()
 }
 
+#[inline(always)]
 fn pushed(e: &mut Engine, a: &Args, end: End, len: usize) {
     e.store.changed(Classes::LIST, end.pushed(), &a[1], a.len() as u64 - 2);
     e.out.int(len as i64);
