@@ -426,16 +426,6 @@ impl Listpack {
         self.0.address()
     }
 
-    /// Unused bytes before the first element.
-    pub fn spare_front(&self) -> usize {
-        self.0.spare_front()
-    }
-
-    /// Unused bytes behind the last element.
-    pub fn spare_back(&self) -> usize {
-        self.0.spare_back()
-    }
-
     /// Makes `bytes` bytes of room for elements that are pushed to the front.
     pub fn reserve_front(&mut self, bytes: usize) {
         self.0.reserve_front(bytes);

@@ -112,16 +112,6 @@ impl Room {
         &mut self.0[start..start + len]
     }
 
-    /// Unused bytes before the listpack.
-    pub(super) fn spare_front(&self) -> usize {
-        self.start()
-    }
-
-    /// Unused bytes behind the listpack.
-    pub(super) fn spare_back(&self) -> usize {
-        self.capacity() - self.start() - self.len()
-    }
-
     /// Makes `bytes` bytes of room before the listpack, and none behind it.
     pub(super) fn reserve_front(&mut self, bytes: usize) {
         let (start, len) = (bytes.max(GAP_MIN), self.len());
