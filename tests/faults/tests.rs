@@ -95,8 +95,7 @@ fn the_primary_is_frozen_for_ten_seconds() {
         let frozen = Instant::now();
         let new = world.wait_for_another(0, &[1, 2]);
         writer.wait_for_more(200);
-        // How long it lies frozen is the fault itself.
-        std::thread::sleep(Duration::from_secs(10).saturating_sub(frozen.elapsed()));
+        world.hold(frozen + Duration::from_secs(10), &[1, 2], new);
         world.servers[0].signal("CONT");
         settle_and_count(&format!("frozen, {name}"), &world, new, writer, SUDDEN_LOSS);
     });
@@ -115,7 +114,7 @@ fn the_primary_is_on_the_minority_side_for_fifteen_seconds() {
         let cut = Instant::now();
         let new = world.wait_for_another(0, &[1, 2]);
         far.wait_for_more(200);
-        std::thread::sleep(Duration::from_secs(15).saturating_sub(cut.elapsed()));
+        world.hold(cut + Duration::from_secs(15), &[1, 2], new);
         let before_healing = near.count();
         world.net.heal();
         world.wait_until_settled();

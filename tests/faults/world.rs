@@ -5,7 +5,7 @@ use crate::support::sentinel::NAME;
 use crate::support::{Client, Folder, PATIENCE, Product, client, holds_within, missing, program, wait_until};
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The port of every server.
 pub const SERVER: u16 = 6379;
@@ -196,6 +196,21 @@ impl World {
     pub fn agreed(&self, sentinels: &[usize]) -> Option<usize> {
         let named: Vec<Option<usize>> = sentinels.iter().map(|s| self.named(*s)).collect();
         named[0].filter(|_| named.iter().all(|n| *n == named[0]))
+    }
+
+    /// Lets a fault last, and looks that these sentinels name this primary all the while, as far as they answer.
+    #[track_caller]
+    pub fn hold(&self, until: Instant, sentinels: &[usize], primary: usize) {
+        while Instant::now() < until {
+            for sentinel in sentinels {
+                let named = self.named(*sentinel);
+                assert!(
+                    named.is_none_or(|host| host == primary),
+                    "sentinel {sentinel} names {named:?} and not {primary}"
+                );
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// Waits until these sentinels name another primary than this, and gives it.

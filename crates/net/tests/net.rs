@@ -64,6 +64,31 @@ fn tcp_pair() -> (TcpStream, OwnedFd) {
     (client, listener.accept().unwrap().0.into())
 }
 
+/// Waits until this holds.
+#[track_caller]
+fn until(condition: impl Fn() -> bool) {
+    let limit = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < limit, "this did not come about within {PATIENCE:?}");
+        thread::yield_now();
+    }
+}
+
+/// Whether all that was written to a socket has reached the other end: nothing is left in its queue (see proc(5)).
+fn has_arrived(socket: &TcpStream) -> bool {
+    let port = format!(":{:04X}", socket.local_addr().unwrap().port());
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let line = lines.find(|words| words[1].ends_with(&port) && words[3] == "01").expect("the socket is connected");
+    line[4].starts_with("00000000:")
+}
+
+/// Whether a thread, named by its place below `/proc`, waits for something.
+fn is_asleep(thread: &std::path::Path) -> bool {
+    let stat = std::fs::read_to_string(std::path::Path::new("/proc").join(thread).join("stat")).unwrap();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S'))
+}
+
 fn adopt(net: &mut Net) -> (TcpStream, ConnId) {
     let (client, fd) = tcp_pair();
     (client, net.adopt(fd))
@@ -532,7 +557,7 @@ fn a_detached_socket_loses_no_byte() {
             client.write_all(b"received and not delivered").unwrap();
             other_client.write_all(b"other").unwrap();
             if wait {
-                thread::sleep(Duration::from_millis(20));
+                until(|| has_arrived(&client) && has_arrived(&other_client));
             }
             let detached = net.detach(conn).unwrap();
             assert!(!net.is_open(conn));
@@ -561,8 +586,9 @@ fn a_thread_wakes_the_loop() {
         for _ in 0..3 {
             let waker = net.waker();
             let start = Instant::now();
+            let looping = std::fs::read_link("/proc/thread-self").unwrap();
             let thread = thread::spawn(move || {
-                thread::sleep(Duration::from_millis(30));
+                until(|| is_asleep(&looping));
                 for _ in 0..1000 {
                     waker.wake();
                 }

@@ -1,4 +1,4 @@
-//! Many random worlds. `SIM_SEEDS=n` runs n of them, `SIM_SEED=s` one, and the ignored `nightly` runs until it is stopped.
+//! Many random worlds. `SIM_SEEDS=n` runs n of them, from seed `SIM_FIRST` on; `SIM_SEED=s` runs one and shows it.
 
 use sim::explore::{explore, run, run_seed};
 use sim::plan::Plan;
@@ -52,15 +52,5 @@ fn one_seed() {
     eprintln!("{plan:#?}");
     if let Err(violation) = run(&plan, true) {
         panic!("seed {seed}: at {} ms: {}", violation.at, violation.what);
-    }
-}
-
-#[test]
-#[ignore = "runs until it is stopped"]
-fn nightly() {
-    let mut first = from_env("SIM_FIRST").unwrap_or(1_000_000);
-    loop {
-        must_hold(first, 10_000);
-        first += 10_000;
     }
 }
