@@ -158,3 +158,21 @@ fn every_dependency_has_its_reason() {
     }
     complain("say in DEPENDENCIES.md why these are needed", missing);
 }
+
+#[test]
+fn nothing_in_the_tree_tells_of_a_machine() {
+    let Ok(listed) = std::process::Command::new("git").arg("ls-files").current_dir(root()).output() else { return };
+    // A tree that is no clone, an unpacked archive for example, lists nothing.
+    let files = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let marks = [["/ro", "ot/"].concat(), ["/ho", "me/"].concat(), [".cargo", "/registry"].concat()];
+    let mut places = Vec::new();
+    for name in files.lines() {
+        let Ok(text) = fs::read_to_string(root().join(name)) else { continue };
+        for (i, line) in text.lines().enumerate() {
+            if marks.iter().any(|m| line.contains(m.as_str())) {
+                places.push(format!("{name}:{}: {}", i + 1, line.trim()));
+            }
+        }
+    }
+    complain("take out the paths of a machine", places);
+}
