@@ -105,8 +105,8 @@ pub struct World {
 }
 
 impl World {
-    /// A primary on host 0 with two replicas, watched, all knowing one another; hosts 3 and 4 are for clients. Nothing
-    /// where this machine cannot have it.
+    /// A primary on host 0 with two replicas that it streams to, watched, all knowing one another; hosts 3 and 4 are for clients.
+    /// Nothing where this machine cannot have it.
     pub fn start(plan: Plan) -> Option<Self> {
         let net = match Net::new(5) {
             Ok(net) => net,
@@ -149,6 +149,7 @@ impl World {
         for host in 0..3 {
             world.wait(|w| w.knows_all(host), PATIENCE);
         }
+        world.wait(|w| w.is_heard_by_both(0), PATIENCE);
         Some(world)
     }
 
