@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+pub mod elem;
+pub mod fields;
 pub mod fuzz;
 pub mod glob;
 pub mod intset;

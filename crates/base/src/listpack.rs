@@ -7,12 +7,9 @@
 //! │ bytes, u32 │ entries,u16│         │         │   │ end  │      │ encoding │ data  │ backlen │
 //! └────────────┴────────────┴─────────┴─────────┴───┴──────┘      └──────────┴───────┴─────────┘
 //!   all numbers are little-endian; 65535 entries means "count them"
-//!
-//! encoding byte   data                               encoding byte   data
-//! 0vvvvvvv        integer 0..=127                    0xF1 … 0xF4     integer of 16, 24, 32, 64 bits
-//! 10llllll        string of up to 63 bytes           1110llll + 1    string of up to 4095 bytes
-//! 110vvvvv + 1    integer of 13 bits, signed         0xF0 + 4        string of up to 2^32-1 bytes
 //! ```
+//!
+//! Encoding and data are those of [`crate::elem`].
 //!
 //! *Backlen* is the length of encoding and data, in groups of 7 bits, least significant group *last* and the bit 0x80 set
 //! in all but the first: read backwards from an entry's end it leads to the entry's start.
@@ -23,11 +20,12 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::num::{I64_TEXT_MAX, format_i64, parse_i64};
+use crate::elem::{data_size, decode, encode, encoded_len};
 
 mod iter;
 mod room;
 
+pub use crate::elem::{Elem, Needle};
 pub use iter::Iter;
 use room::Room;
 
@@ -38,102 +36,6 @@ const COUNT_UNKNOWN: u16 = u16::MAX;
 
 /// The size in bytes that a listpack must not pass.
 pub const LISTPACK_MAX_BYTES: usize = 1 << 30;
-
-/// One element: a string, or an integer that stands for its decimal text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Elem<'a> {
-    /// A string that is not the canonical text of an integer, or one that is stored as it came.
-    Bytes(&'a [u8]),
-    /// The string that this integer prints as.
-    Int(i64),
-}
-
-impl<'a> Elem<'a> {
-    /// The element's text; integers are printed into `buffer`.
-    #[inline]
-    pub fn as_bytes<'b>(self, buffer: &'b mut [u8; I64_TEXT_MAX]) -> &'b [u8]
-    where
-        'a: 'b,
-    {
-        match self {
-            Elem::Bytes(bytes) => bytes,
-            Elem::Int(value) => format_i64(value, buffer),
-        }
-    }
-
-    /// The element's text in its own allocation.
-    pub fn to_vec(self) -> Vec<u8> {
-        self.as_bytes(&mut [0; I64_TEXT_MAX]).to_vec()
-    }
-
-    /// The length of the element's text in bytes.
-    pub fn text_len(self) -> usize {
-        match self {
-            Elem::Bytes(bytes) => bytes.len(),
-            Elem::Int(value) => crate::num::i64_text_len(value),
-        }
-    }
-
-    /// The element's value if its text is a canonical integer.
-    pub fn as_int(self) -> Option<i64> {
-        match self {
-            Elem::Bytes(bytes) => parse_i64(bytes),
-            Elem::Int(value) => Some(value),
-        }
-    }
-
-    /// The element as it would be stored: two elements with the same text have the same canonical form.
-    pub fn canonical(self) -> Elem<'a> {
-        self.as_int().map_or(self, Elem::Int)
-    }
-
-    /// Whether the element's text is `text`.
-    #[inline]
-    pub fn is(self, text: &[u8]) -> bool {
-        match self {
-            Elem::Bytes(bytes) => bytes == text,
-            Elem::Int(value) => parse_i64(text) == Some(value),
-        }
-    }
-}
-
-impl<'a> From<&'a [u8]> for Elem<'a> {
-    /// The element as it would be stored: canonical integers become [`Elem::Int`].
-    fn from(text: &'a [u8]) -> Elem<'a> {
-        match parse_i64(text) {
-            Some(value) => Elem::Int(value),
-            None => Elem::Bytes(text),
-        }
-    }
-}
-
-/// A text to compare elements with, parsed once.
-#[derive(Clone, Copy, Debug)]
-pub struct Needle<'a> {
-    text: &'a [u8],
-    number: Option<i64>,
-}
-
-impl<'a> Needle<'a> {
-    /// Prepares `text` for comparing.
-    pub fn new(text: &'a [u8]) -> Needle<'a> {
-        Needle { text, number: parse_i64(text) }
-    }
-
-    /// Whether the element's text is this one.
-    #[inline]
-    pub fn matches(&self, elem: Elem<'_>) -> bool {
-        match elem {
-            Elem::Bytes(bytes) => bytes == self.text,
-            Elem::Int(value) => self.number == Some(value),
-        }
-    }
-
-    /// The element as it would be stored.
-    pub fn elem(&self) -> Elem<'a> {
-        self.number.map_or(Elem::Bytes(self.text), Elem::Int)
-    }
-}
 
 /// What is wrong with bytes that should have been a listpack, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,26 +96,6 @@ fn backlen_size(len: usize) -> usize {
     }
 }
 
-/// How many bytes encoding and data of an element take.
-#[inline]
-fn data_size(elem: Elem<'_>) -> usize {
-    match elem {
-        Elem::Bytes(bytes) => match bytes.len() {
-            len @ 0..=63 => 1 + len,
-            len @ 64..=4095 => 2 + len,
-            len => 5 + len,
-        },
-        Elem::Int(value) => match value {
-            0..=127 => 1,
-            -4096..=4095 => 2,
-            -0x8000..=0x7fff => 3,
-            -0x80_0000..=0x7f_ffff => 4,
-            -0x8000_0000..=0x7fff_ffff => 5,
-            _ => 9,
-        },
-    }
-}
-
 /// How many bytes an entry takes for `elem`, backlen included.
 #[inline]
 fn entry_size(elem: Elem<'_>) -> usize {
@@ -224,40 +106,7 @@ fn entry_size(elem: Elem<'_>) -> usize {
 /// Writes an entry into `out`, which has its size.
 #[inline]
 fn write_entry(elem: Elem<'_>, out: &mut [u8]) {
-    let len = data_size(elem);
-    match elem {
-        Elem::Bytes(bytes) => {
-            let text = match bytes.len() {
-                text_len @ 0..=63 => {
-                    out[0] = 0x80 | text_len as u8;
-                    1
-                }
-                text_len @ 64..=4095 => {
-                    out[0] = 0xe0 | (text_len >> 8) as u8;
-                    out[1] = text_len as u8;
-                    2
-                }
-                text_len => {
-                    let text_len = u32::try_from(text_len).expect("a listpack stays below 1 GiB");
-                    out[0] = 0xf0;
-                    out[1..5].copy_from_slice(&text_len.to_le_bytes());
-                    5
-                }
-            };
-            out[text..len].copy_from_slice(bytes);
-        }
-        Elem::Int(value) => {
-            let bytes = value.to_le_bytes();
-            match len {
-                1 => out[0] = bytes[0],
-                2 => out[..2].copy_from_slice(&[0xc0 | (bytes[1] & 0x1f), bytes[0]]),
-                _ => {
-                    out[0] = if len == 9 { 0xf4 } else { 0xf1 + (len - 3) as u8 };
-                    out[1..len].copy_from_slice(&bytes[..len - 1]);
-                }
-            }
-        }
-    }
+    let len = encode(elem, out);
     if len < 128 {
         out[len] = len as u8;
         return;
@@ -266,60 +115,6 @@ fn write_entry(elem: Elem<'_>, out: &mut [u8]) {
     for group in 0..groups {
         let more = if group == 0 { 0 } else { 0x80 };
         out[len + group] = (len >> (7 * (groups - 1 - group)) & 0x7f) as u8 | more;
-    }
-}
-
-/// The size of encoding and data of the entry at the start of `bytes`; `None` if it does not fit or is no entry.
-fn entry_len(bytes: &[u8]) -> Option<usize> {
-    let byte = |index: usize| bytes.get(index).map(|&byte| usize::from(byte));
-    let first = byte(0)?;
-    Some(match first {
-        0..=0x7f => 1,
-        0x80..=0xbf => 1 + (first & 0x3f),
-        0xc0..=0xdf => 2,
-        0xe0..=0xef => 2 + ((first & 0x0f) << 8 | byte(1)?),
-        0xf0 => 5 + (byte(1)? | byte(2)? << 8 | byte(3)? << 16 | byte(4)? << 24),
-        0xf1 => 3,
-        0xf2 => 4,
-        0xf3 => 5,
-        0xf4 => 9,
-        _ => return None,
-    })
-}
-
-/// Decodes the valid entry at the start of `bytes`; also returns the size of encoding and data.
-#[inline]
-fn decode(bytes: &[u8]) -> (Elem<'_>, usize) {
-    let first = bytes[0];
-    // Shifting up and down again extends the sign.
-    let signed = |width: usize| {
-        let mut raw = [0; 8];
-        raw[8 - width..].copy_from_slice(&bytes[1..=width]);
-        (Elem::Int(i64::from_le_bytes(raw) >> (64 - 8 * width)), 1 + width)
-    };
-    match first {
-        0..=0x7f => (Elem::Int(i64::from(first)), 1),
-        0x80..=0xbf => {
-            let end = 1 + usize::from(first & 0x3f);
-            (Elem::Bytes(&bytes[1..end]), end)
-        }
-        0xc0..=0xdf => {
-            let raw = i64::from(first & 0x1f) << 8 | i64::from(bytes[1]);
-            (Elem::Int(if raw >= 1 << 12 { raw - (1 << 13) } else { raw }), 2)
-        }
-        0xe0..=0xef => {
-            let end = 2 + (usize::from(first & 0x0f) << 8 | usize::from(bytes[1]));
-            (Elem::Bytes(&bytes[2..end]), end)
-        }
-        0xf0 => {
-            let len = u32::from_le_bytes([bytes[1], bytes[2], bytes[3], bytes[4]]) as usize;
-            (Elem::Bytes(&bytes[5..5 + len]), 5 + len)
-        }
-        0xf1 => signed(2),
-        0xf2 => signed(3),
-        0xf3 => signed(4),
-        0xf4 => signed(8),
-        _ => unreachable!("the bytes of a listpack are validated or written here"),
     }
 }
 
@@ -357,7 +152,7 @@ pub fn check_listpack(bytes: &[u8]) -> Result<usize, ListpackError> {
     let mut at = HEADER_LEN;
     let mut count = 0;
     while at < end {
-        let Some(len) = entry_len(&bytes[at..end]) else {
+        let Some(len) = encoded_len(&bytes[at..end]) else {
             return fault(at, "unknown encoding or cut entry");
         };
         let next = at + len + backlen_size(len);
@@ -460,6 +255,11 @@ impl Listpack {
         self.byte_len() == HEADER_LEN + 1
     }
 
+    /// How many bytes a listpack of these elements takes.
+    pub fn size_of<'a>(elems: impl Iterator<Item = Elem<'a>>) -> usize {
+        HEADER_LEN + 1 + elems.map(entry_size).sum::<usize>()
+    }
+
     /// How many bytes the listpack would grow by if `elem` was added.
     pub fn entry_size(elem: Elem<'_>) -> usize {
         entry_size(elem)
@@ -470,7 +270,7 @@ impl Listpack {
     }
 
     fn entry_end(&self, at: usize) -> usize {
-        let len = entry_len(&self.as_bytes()[at..]).expect("the listpack is valid");
+        let len = encoded_len(&self.as_bytes()[at..]).expect("the listpack is valid");
         at + len + backlen_size(len)
     }
 

@@ -8,7 +8,7 @@ use crate::config::values::MaxMemoryPolicy;
 use base::intset::Intset;
 use base::listpack::Listpack;
 use keyspace::list::ChunkRef;
-use keyspace::{Entry, Hash, Keyspace, Limits, List, Set, Snapshot, Value, ValueRef, ZSet};
+use keyspace::{Entry, Hash, Keyspace, Limits, List, Set, Snapshot, Value, ValueMut, ValueRef, ZSet};
 use persist::reader::{Options, Reader};
 use persist::visitor::{KeyMeta, Kind, Visit, VisitError, Visitor};
 use persist::writer::{Sink, Writer, WriterOptions};
@@ -202,7 +202,7 @@ pub fn write_value<K: Sink>(w: &mut Writer<K>, meta: &KeyMeta<'_>, entry: &Entry
                 Ok(())
             }
         },
-        ValueRef::Hash(hash) => match hash.as_listpack() {
+        ValueRef::Hash(hash) => match hash.to_listpack() {
             Some(listpack) => w.hash_listpack(meta, listpack.as_bytes()),
             None => {
                 w.hash_begin(meta, hash.len() as u64)?;
@@ -316,9 +316,7 @@ pub fn check<S: Source>(source: S, options: &LoadOptions) -> Result<(), String> 
 /// A value that comes in parts.
 #[derive(Debug)]
 struct Partial {
-    value: Value,
-    key: Box<[u8]>,
-    expire_ms: Option<i64>,
+    entry: Entry,
     access: u32,
     skip: bool,
 }
@@ -501,7 +499,7 @@ impl Visitor for Loader {
     }
 
     fn hash_packed(&mut self, meta: &KeyMeta<'_>, pairs: Listpack) -> Visit {
-        let hash = Hash::from_listpack(pairs, &self.options.limits).map_err(refused)?;
+        let hash = Hash::from_listpack(&pairs, &self.options.limits).map_err(refused)?;
         self.put_value(meta, Value::Hash(hash))
     }
 
@@ -529,27 +527,27 @@ impl Visitor for Loader {
         };
         let skip = self.skips(meta);
         let access = self.access_of(meta);
-        self.partial = Some(Partial { value, key: meta.key.into(), expire_ms: meta.expire_ms, access, skip });
+        self.partial = Some(Partial { entry: Entry::new_value(meta.key, value, meta.expire_ms), access, skip });
         Ok(())
     }
 
     fn list_item(&mut self, item: &[u8]) -> Visit {
         let limits = self.options.limits;
-        if let Value::List(list) = &mut self.partial()?.value {
+        if let Some(ValueMut::List(list)) = self.partial()?.entry.value_mut() {
             list.push_back(item, &limits);
         }
         Ok(())
     }
 
     fn list_chunk(&mut self, items: Listpack) -> Visit {
-        if let Value::List(list) = &mut self.partial()?.value {
+        if let Some(ValueMut::List(list)) = self.partial()?.entry.value_mut() {
             list.push_chunk(items);
         }
         Ok(())
     }
 
     fn list_plain(&mut self, item: Vec<u8>) -> Visit {
-        if let Value::List(list) = &mut self.partial()?.value {
+        if let Some(ValueMut::List(list)) = self.partial()?.entry.value_mut() {
             list.push_plain(item);
         }
         Ok(())
@@ -557,8 +555,8 @@ impl Visitor for Loader {
 
     fn set_member(&mut self, member: &[u8]) -> Visit {
         let limits = self.options.limits;
-        let fresh = match &mut self.partial()?.value {
-            Value::Set(set) => set.insert(member, &limits),
+        let fresh = match self.partial()?.entry.value_mut() {
+            Some(ValueMut::Set(set)) => set.insert(member, &limits),
             _ => true,
         };
         if fresh { Ok(()) } else { Err(VisitError::new("a member is there twice")) }
@@ -571,8 +569,8 @@ impl Visitor for Loader {
                 "fields that expire are not supported: HPERSIST them on the server that made the data",
             ));
         }
-        let fresh = match &mut self.partial()?.value {
-            Value::Hash(hash) => hash.insert(field, value, &limits),
+        let fresh = match self.partial()?.entry.value_mut() {
+            Some(ValueMut::Hash(mut hash)) => hash.insert(field, value, &limits),
             _ => true,
         };
         if fresh { Ok(()) } else { Err(VisitError::new("a field is there twice")) }
@@ -580,8 +578,8 @@ impl Visitor for Loader {
 
     fn zset_member(&mut self, member: &[u8], score: f64) -> Visit {
         let limits = self.options.limits;
-        let fresh = match &mut self.partial()?.value {
-            Value::ZSet(zset) => zset.insert(member, score, &limits) == keyspace::zset::Change::Added,
+        let fresh = match self.partial()?.entry.value_mut() {
+            Some(ValueMut::ZSet(zset)) => zset.insert(member, score, &limits) == keyspace::zset::Change::Added,
             _ => true,
         };
         if fresh { Ok(()) } else { Err(VisitError::new("a member is there twice")) }
@@ -590,14 +588,13 @@ impl Visitor for Loader {
     fn end(&mut self) -> Visit {
         let limits = self.options.limits;
         let Some(mut partial) = self.partial.take() else { return Ok(()) };
-        match &mut partial.value {
-            Value::List(list) => list.loaded(&limits),
-            Value::Set(_) | Value::Hash(_) | Value::ZSet(_) => {}
+        if let Some(ValueMut::List(list)) = partial.entry.value_mut() {
+            list.loaded(&limits);
         }
         if partial.skip {
             return Ok(());
         }
-        self.put(Entry::new_value(&partial.key, partial.value, partial.expire_ms), partial.access)
+        self.put(partial.entry, partial.access)
     }
 
     fn empty_key(&mut self, meta: &KeyMeta<'_>) -> Visit {

@@ -15,7 +15,9 @@ use crate::notify::{Classes, Event};
 use crate::tracking::Tracking;
 use base::rng::Rng;
 use keyspace::memory::Meter;
-use keyspace::{Db, Entry, Expiry, Hash, Keyspace, Limits, List, Set, Value, ValueMut, ValueRef, ZSet};
+use keyspace::{
+    Db, Entry, Expiry, Hash, HashMut, HashRef, Keyspace, Limits, List, Set, Value, ValueMut, ValueRef, ZSet,
+};
 use polonius_the_crab::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -630,12 +632,12 @@ fn next_frequency(access: u32, now_ms: i64, log_factor: i64, decay_minutes: i64,
 }
 
 macro_rules! containers {
-    ($($variant:ident: $type:ident, $get:ident, $get_mut:ident, $make:ident;)*) => {
+    ($($variant:ident: $read:ty, $change:ty, $get:ident, $get_mut:ident, $make:ident;)*) => {
         impl Store {
             $(
                 /// Reads the container under a key; an error where the key holds another type.
                 #[inline]
-                pub fn $get(&mut self, key: &[u8]) -> Result<Option<&$type>> {
+                pub fn $get(&mut self, key: &[u8]) -> Result<Option<$read>> {
                     match self.get(key).map(Entry::value) {
                         None => Ok(None),
                         Some(ValueRef::$variant(value)) => Ok(Some(value)),
@@ -645,7 +647,7 @@ macro_rules! containers {
 
                 /// The container under a key, to be changed; an error where the key holds another type.
                 #[inline]
-                pub fn $get_mut(&mut self, key: &[u8]) -> Result<Option<&mut $type>> {
+                pub fn $get_mut(&mut self, key: &[u8]) -> Result<Option<$change>> {
                     match self.get_mut(key) {
                         None => Ok(None),
                         Some(entry) => match entry.value_mut() {
@@ -658,8 +660,8 @@ macro_rules! containers {
                 /// The container under a key, to be changed; a new one where there is none. The caller puts
                 /// something into it: no key may be left with an empty container.
                 #[inline]
-                pub fn $make(&mut self, key: &[u8]) -> Result<&mut $type> {
-                    match self.entry_or_new(key, || Value::$variant($type::new())).value_mut() {
+                pub fn $make(&mut self, key: &[u8]) -> Result<$change> {
+                    match self.entry_or_new(key, || Value::$variant($variant::new())).value_mut() {
                         Some(ValueMut::$variant(value)) => Ok(value),
                         _ => Err(WRONG_TYPE),
                     }
@@ -670,8 +672,8 @@ macro_rules! containers {
 }
 
 containers! {
-    List: List, list, list_mut, list_or_new;
-    Hash: Hash, hash_value, hash_mut, hash_or_new;
-    Set: Set, set, set_mut, set_or_new;
-    ZSet: ZSet, zset, zset_mut, zset_or_new;
+    List: &List, &mut List, list, list_mut, list_or_new;
+    Hash: HashRef<'_>, HashMut<'_>, hash_value, hash_mut, hash_or_new;
+    Set: &Set, &mut Set, set, set_mut, set_or_new;
+    ZSet: &ZSet, &mut ZSet, zset, zset_mut, zset_or_new;
 }

@@ -12,23 +12,28 @@
 //!
 //!   meta:    access clock (24 bits) | kind (4) | has expiry (1) | large (1) | edited (1) | unused (1)
 //!   payload: None: nothing   Bytes: the bytes   Int: i64   Score: f64   Blob: pointer u64, length u64
+//!            Fields: a packed hash
 //! ```
 //! The expiry, when there is one, always ends where the key begins. Nothing but a container's handle is aligned; the rest is read
 //! unaligned. The allocation has the size of its allocator class, so a string can be overwritten in place
-//! with one of the same class.
+//! with one of the same class, and a small hash grows in place up to the next.
 //!
-//! A 16-byte key with a 64-byte value takes 92 bytes, which is the class of 96; with a list, hash or sorted set it takes 48 beside what
+//! A 16-byte key with a 64-byte value takes 92 bytes, which is the class of 96; with a list or sorted set it takes 48 beside what
 //! these own: the kind tells the container's type, so that its handle needs no more than two words.
 //!
 //! Limits: keys up to 4 GiB; strings longer than [`INLINE_MAX`] bytes live in a separate buffer with limits of its own.
 //! The access clock is meant to be set by one thread; others may read it.
 
 use crate::blob::Blob;
+use crate::hash::{Form, HashMut, HashRef, Shape};
 use crate::size_class::size_class;
+use crate::trie::Trie;
 use crate::value::{Value, ValueMut, ValueRef};
 use crate::{Hash, List, Set, ZSet};
+use base::fields::{Edit, Fields};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
+use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
@@ -50,7 +55,7 @@ const LARGE_HEADER: usize = 16;
 const VALUE_AT: usize = 16;
 const BLOB_LEN: usize = size_of::<Blob>();
 const _: () = assert!(SMALL_HEADER == 12);
-const _: () = assert!(align_of::<Value>() <= 8 && Kind::List.handle_len() == 16 && Kind::Hash.handle_len() == 16);
+const _: () = assert!(align_of::<Value>() <= 8 && Kind::List.handle_len() == 16 && Kind::Table.handle_len() == 8);
 const _: () = assert!(Kind::ZSet.handle_len() == 16 && Kind::Set.handle_len() == 24);
 const _: () = assert!(SMALL_HEADER + 16 + 64 <= 96);
 
@@ -70,22 +75,27 @@ enum Kind {
     Int = 2,
     Score = 3,
     Blob = 4,
-    List = 5,
-    Hash = 6,
-    Set = 7,
-    ZSet = 8,
+    /// A packed hash.
+    Fields = 5,
+    List = 6,
+    /// A hash that is a table.
+    Table = 7,
+    Set = 8,
+    ZSet = 9,
 }
 
 impl Kind {
     fn of(value: &Value) -> Kind {
         match value {
             Value::List(_) => Kind::List,
-            Value::Hash(_) => Kind::Hash,
+            Value::Hash(Hash(Form::Packed(_))) => Kind::Fields,
+            Value::Hash(Hash(Form::Table(_))) => Kind::Table,
             Value::Set(_) => Kind::Set,
             Value::ZSet(_) => Kind::ZSet,
         }
     }
 
+    /// Whether the value is a container of its own, to which the entry has the handle.
     #[inline]
     fn is_object(self) -> bool {
         self as u32 >= Kind::List as u32
@@ -95,10 +105,10 @@ impl Kind {
     const fn handle_len(self) -> usize {
         match self {
             Kind::List => size_of::<List>(),
-            Kind::Hash => size_of::<Hash>(),
+            Kind::Table => size_of::<Box<Trie>>(),
             Kind::Set => size_of::<Set>(),
             Kind::ZSet => size_of::<ZSet>(),
-            Kind::None | Kind::Bytes | Kind::Int | Kind::Score | Kind::Blob => 0,
+            Kind::None | Kind::Bytes | Kind::Int | Kind::Score | Kind::Blob | Kind::Fields => 0,
         }
     }
 }
@@ -169,12 +179,19 @@ impl Entry {
     }
 
     fn object(key: &[u8], value: Value, expire: Option<i64>, access: u32) -> Entry {
+        if let Value::Hash(Hash(Form::Packed(fields))) = &value {
+            let (entry, payload) = Entry::allocate(Kind::Fields, key, expire, access, fields.len());
+            // SAFETY: the fresh entry has `fields.len()` bytes of payload, which nobody else sees yet.
+            unsafe { payload.copy_from_nonoverlapping(fields.as_ptr(), fields.len()) };
+            return entry;
+        }
         let entry = Entry::allocate(Kind::of(&value), key, expire, access, 0).0;
         // SAFETY: an object's allocation has room for the aligned handle of its kind there, not yet initialised.
         unsafe {
             match value {
                 Value::List(list) => entry.handle::<List>().write(list),
-                Value::Hash(hash) => entry.handle::<Hash>().write(hash),
+                Value::Hash(Hash(Form::Table(table))) => entry.handle::<Box<Trie>>().write(table),
+                Value::Hash(Hash(Form::Packed(_))) => unreachable!("it is a payload, see above"),
                 Value::Set(set) => entry.handle::<Set>().write(set),
                 Value::ZSet(zset) => entry.handle::<ZSet>().write(zset),
             }
@@ -193,6 +210,7 @@ impl Entry {
     #[inline]
     fn allocate(kind: Kind, key: &[u8], expire: Option<i64>, access: u32, val_len: usize) -> (Entry, *mut u8) {
         let large = key.len() > usize::from(u8::MAX);
+        debug_assert!(val_len <= usize::from(u16::MAX), "payloads are limited by those who make them");
         assert!(key.len() <= u32::MAX as usize, "keys are limited to 4 GiB");
         let base = if kind.is_object() {
             VALUE_AT + kind.handle_len()
@@ -249,9 +267,10 @@ impl Entry {
             2 => Kind::Int,
             3 => Kind::Score,
             4 => Kind::Blob,
-            5 => Kind::List,
-            6 => Kind::Hash,
-            7 => Kind::Set,
+            5 => Kind::Fields,
+            6 => Kind::List,
+            7 => Kind::Table,
+            8 => Kind::Set,
             _ => Kind::ZSet,
         }
     }
@@ -303,10 +322,10 @@ impl Entry {
         self.0.as_ptr().cast()
     }
 
-    /// Whether the entry holds a container.
+    /// Whether the entry holds a container, a packed one included.
     #[inline]
-    pub(crate) fn is_object(&self) -> bool {
-        self.kind().is_object()
+    pub(crate) fn is_container(&self) -> bool {
+        self.kind() as u32 >= Kind::Fields as u32
     }
 
     /// The key (or field, or member).
@@ -360,7 +379,8 @@ impl Entry {
                     ValueRef::Bytes(&*bytes)
                 }
                 Kind::List => ValueRef::List(&*self.handle()),
-                Kind::Hash => ValueRef::Hash(&*self.handle()),
+                Kind::Fields => ValueRef::Hash(HashRef(Shape::Packed(self.fields()))),
+                Kind::Table => ValueRef::Hash(HashRef(Shape::Table(&*self.handle::<Box<Trie>>()))),
                 Kind::Set => ValueRef::Set(&*self.handle()),
                 Kind::ZSet => ValueRef::ZSet(&*self.handle()),
             }
@@ -372,6 +392,23 @@ impl Entry {
     pub fn score(&self) -> Option<f64> {
         match self.value() {
             ValueRef::Score(score) => Some(score),
+            _ => None,
+        }
+    }
+
+    /// The fields of a packed hash.
+    #[inline]
+    fn fields(&self) -> Fields<'_> {
+        debug_assert_eq!(self.kind(), Kind::Fields);
+        // SAFETY: the payload has `val_len` initialised bytes, which stay as they are while `self` is borrowed.
+        Fields::new(unsafe { std::slice::from_raw_parts(self.payload(), self.val_len()) })
+    }
+
+    /// The hash that the entry holds.
+    #[inline]
+    pub(crate) fn hash(&self) -> Option<HashRef<'_>> {
+        match self.value() {
+            ValueRef::Hash(hash) => Some(hash),
             _ => None,
         }
     }
@@ -410,10 +447,11 @@ impl Entry {
     /// A new entry with the same value (shared where it is big) under the given key and expiry.
     fn rebuilt(&self, key: &[u8], expire: Option<i64>) -> Entry {
         let access = self.access();
-        if let Some(value) = self.value().to_value() {
-            return Entry::object(key, value, expire, access);
-        }
         match self.kind() {
+            kind if kind.is_object() => {
+                let value = self.value().to_value().expect("an object's value is a container");
+                Entry::object(key, value, expire, access)
+            }
             Kind::Blob => Entry::with_blob(key, Blob::clone(&self.blob_bits()), expire, access),
             kind => {
                 let (entry, payload) = Entry::allocate(kind, key, expire, access, self.val_len());
@@ -469,64 +507,6 @@ impl Entry {
         }
     }
 
-    /// Makes the entry hold this string; key, expiry and access clock stay. In place where the allocation's class allows it.
-    #[inline]
-    pub fn set_bytes(&mut self, value: &[u8]) {
-        if !self.overwrite_bytes(value) {
-            *self = if value.len() > INLINE_MAX {
-                Entry::with_blob(self.key(), Blob::new(value), self.expire_at(), self.access())
-            } else {
-                Entry::inline_bytes(self.key(), value, self.expire_at(), self.access())
-            };
-        }
-    }
-
-    #[inline]
-    fn overwrite_bytes(&mut self, value: &[u8]) -> bool {
-        if self.kind() != Kind::Bytes || value.len() > INLINE_MAX || !self.is_unique() {
-            return false;
-        }
-        if value.len() != self.val_len() {
-            let fixed = self.key_off() + self.key_len();
-            if size_class(fixed + value.len()) != size_class(fixed + self.val_len()) {
-                return false;
-            }
-        }
-        // SAFETY: this handle is the only one, and the allocation, having the size of its class, has room for the new payload.
-        unsafe {
-            self.payload().copy_from_nonoverlapping(value.as_ptr(), value.len());
-            (*self.0.as_ptr()).val_len = value.len() as u16;
-        }
-        self.mark_edited(false);
-        true
-    }
-
-    /// Whether the string was changed in part (appended to, written into) since it was last set whole: Redis shows such strings
-    /// as `raw`, however short.
-    pub fn is_edited(&self) -> bool {
-        self.header().meta.load(Ordering::Relaxed) & EDITED != 0
-    }
-
-    #[inline]
-    fn mark_edited(&self, edited: bool) {
-        let meta = self.header().meta.load(Ordering::Relaxed);
-        if (meta & EDITED != 0) != edited {
-            self.header().meta.store(meta ^ EDITED, Ordering::Relaxed);
-        }
-    }
-
-    /// Makes the entry hold this number; key, expiry and access clock stay.
-    pub fn set_int(&mut self, value: i64) {
-        if self.kind() != Kind::Int || !self.is_unique() {
-            let entry = Entry::new_int(self.key(), value, self.expire_at());
-            entry.set_access(self.access());
-            *self = entry;
-            return;
-        }
-        // SAFETY: this handle is the only one and an integer's payload has eight bytes.
-        unsafe { self.payload().cast::<i64>().write_unaligned(value) };
-    }
-
     /// Sets the score of a sorted set's member; an entry of another kind becomes one.
     pub fn set_score(&mut self, score: f64) {
         if self.kind() != Kind::Score || !self.is_unique() {
@@ -537,118 +517,67 @@ impl Entry {
         unsafe { self.payload().cast::<f64>().write_unaligned(score) };
     }
 
-    /// Turns a number into its decimal string, so that bytes can be worked on; false if the entry holds no string.
-    fn make_bytes(&mut self) -> bool {
-        match self.value() {
-            ValueRef::Bytes(_) => true,
-            ValueRef::Int(number) => {
-                self.set_bytes(itoa::Buffer::new().format(number).as_bytes());
-                true
-            }
-            _ => false,
-        }
+    /// Changes a packed hash: in place where the allocation's class allows it.
+    pub(crate) fn edit_fields(&mut self, edit: &Edit<'_>) {
+        debug_assert_eq!(self.kind(), Kind::Fields);
+        edit.write(self.splice_payload(edit.place(), edit.size()));
     }
 
-    /// Appends to a string and returns its new length in bytes; `None` if the entry holds no string.
-    pub fn append(&mut self, more: &[u8]) -> Option<usize> {
-        let len = self.append_bytes(more)?;
-        self.mark_edited(true);
-        Some(len)
-    }
-
-    fn append_bytes(&mut self, more: &[u8]) -> Option<usize> {
-        if !self.make_bytes() {
-            return None;
-        }
-        if self.kind() == Kind::Blob {
-            self.make_unique();
-            return Some(self.with_blob_mut(|blob| {
-                blob.append(more);
-                blob.len()
-            }));
-        }
+    /// Makes the part `place` of the payload `size` bytes long, whose content is still to be written, and this handle the only one.
+    fn splice_payload(&mut self, place: Range<usize>, size: usize) -> &mut [u8] {
         let old_len = self.val_len();
-        let len = old_len + more.len();
-        if len > INLINE_MAX {
-            let ValueRef::Bytes(bytes) = self.value() else {
-                return None;
-            };
-            *self = Entry::with_blob(self.key(), Blob::joined(bytes, more), self.expire_at(), self.access());
-            return Some(len);
-        }
-        self.resize_inline(len);
-        // SAFETY: the payload has `len` bytes now and this handle is the only one.
-        unsafe { self.payload().add(old_len).copy_from_nonoverlapping(more.as_ptr(), more.len()) };
-        Some(len)
-    }
-
-    /// Gives an inline string this length and this handle sole hold of it; new bytes are zero.
-    fn resize_inline(&mut self, len: usize) {
-        let old_len = self.val_len();
+        assert!(place.start <= place.end && place.end <= old_len, "the part is inside the payload");
+        let (head, tail) = (place.start, old_len - place.end);
+        let len = head + size + tail;
         let fixed = self.key_off() + self.key_len();
         if self.is_unique() && size_class(fixed + len) == size_class(fixed + old_len) {
-            // SAFETY: this handle is the only one and the allocation has room for its class.
-            unsafe { (*self.0.as_ptr()).val_len = len as u16 };
+            // SAFETY: this handle is the only one, and the allocation, having the size of its class, has room for both payloads.
+            unsafe {
+                self.payload().add(head + size).copy_from(self.payload().add(place.end), tail);
+                (*self.0.as_ptr()).val_len = len as u16;
+            }
         } else {
-            let (entry, payload) = Entry::allocate(Kind::Bytes, self.key(), self.expire_at(), self.access(), len);
-            // SAFETY: both payloads have at least the shorter one's bytes, and the fresh one is nobody else's.
-            unsafe { payload.copy_from_nonoverlapping(self.payload(), old_len.min(len)) };
+            let (entry, payload) = Entry::allocate(self.kind(), self.key(), self.expire_at(), self.access(), len);
+            // SAFETY: `head` and `tail` bytes are in both payloads at these places, and the fresh one is nobody else's.
+            unsafe {
+                payload.copy_from_nonoverlapping(self.payload(), head);
+                payload.add(head + size).copy_from_nonoverlapping(self.payload().add(place.end), tail);
+            }
             *self = entry;
         }
-        if len > old_len {
-            // SAFETY: the payload has `len` bytes now and this handle is the only one.
-            unsafe { self.payload().add(old_len).write_bytes(0, len - old_len) };
+        // SAFETY: the payload has `len` bytes, all of them initialised when the new ones are, and this handle is the only one while it
+        // is borrowed.
+        unsafe {
+            self.payload().add(head).write_bytes(0, size);
+            std::slice::from_raw_parts_mut(self.payload(), len)
         }
     }
 
-    /// The bytes of a string, to be changed in place, at least `min_len` of them (new ones are zero).
-    /// `None` if the entry holds no string. A number becomes its decimal string.
-    pub fn bytes_mut(&mut self, min_len: usize) -> Option<&mut [u8]> {
-        if !self.make_bytes() {
-            return None;
-        }
-        if self.kind() == Kind::Bytes {
-            let len = self.val_len().max(min_len);
-            if len <= INLINE_MAX {
-                self.resize_inline(len);
-                // SAFETY: the payload has `len` initialised bytes and this handle is the only one while it is borrowed.
-                return Some(unsafe { std::slice::from_raw_parts_mut(self.payload(), len) });
-            }
-            let ValueRef::Bytes(bytes) = self.value() else {
-                return None;
-            };
-            *self = Entry::with_blob(self.key(), Blob::joined(bytes, b""), self.expire_at(), self.access());
-        }
+    /// Puts another hash in the place of the one that the entry holds; key, expiry and access clock stay.
+    pub(crate) fn set_hash(&mut self, hash: Hash) {
+        *self = Entry::object(self.key(), Value::Hash(hash), self.expire_at(), self.access());
+    }
+
+    /// The table of a big hash, to be changed. Unshares the entry.
+    pub(crate) fn table_mut(&mut self) -> &mut Trie {
+        assert!(self.kind() == Kind::Table, "only a big hash has a table");
         self.make_unique();
-        let bytes: *mut [u8] = self.with_blob_mut(|blob| blob.bytes_mut(min_len) as *mut [u8]);
-        // SAFETY: the buffer is held by this handle alone, which stays borrowed as long as the slice.
-        Some(unsafe { &mut *bytes })
-    }
-
-    /// Writes into a string at an offset in bytes, padding with zeros; returns its new length, `None` if the entry holds no string.
-    pub fn set_range(&mut self, offset: usize, bytes: &[u8]) -> Option<usize> {
-        let end = offset.checked_add(bytes.len()).expect("strings are far shorter than the address space");
-        let target = self.bytes_mut(if bytes.is_empty() { 0 } else { end })?;
-        if !bytes.is_empty() {
-            target[offset..end].copy_from_slice(bytes);
-        }
-        let len = target.len();
-        self.mark_edited(true);
-        Some(len)
+        // SAFETY: the kind says that the initialised handle of a table is there, and this entry's handle is the only one.
+        unsafe { &mut *self.handle::<Box<Trie>>() }
     }
 
     /// The container, to be changed; `None` if the entry holds none. Unshares the entry; the container unshares its own parts.
     #[inline]
     pub fn value_mut(&mut self) -> Option<ValueMut<'_>> {
-        if !self.is_object() {
-            return None;
+        match self.kind() {
+            Kind::Fields | Kind::Table => return Some(ValueMut::Hash(HashMut::new(self))),
+            kind if !kind.is_object() => return None,
+            _ => self.make_unique(),
         }
-        self.make_unique();
         // SAFETY: an object has the initialised handle of its kind there, and this entry's handle is the only one.
         unsafe {
             Some(match self.kind() {
                 Kind::List => ValueMut::List(&mut *self.handle()),
-                Kind::Hash => ValueMut::Hash(&mut *self.handle()),
                 Kind::Set => ValueMut::Set(&mut *self.handle()),
                 _ => ValueMut::ZSet(&mut *self.handle()),
             })
@@ -700,10 +629,10 @@ impl Drop for Entry {
             match self.kind() {
                 Kind::Blob => drop(self.payload().cast::<Blob>().read_unaligned()),
                 Kind::List => std::ptr::drop_in_place(self.handle::<List>()),
-                Kind::Hash => std::ptr::drop_in_place(self.handle::<Hash>()),
+                Kind::Table => std::ptr::drop_in_place(self.handle::<Box<Trie>>()),
                 Kind::Set => std::ptr::drop_in_place(self.handle::<Set>()),
                 Kind::ZSet => std::ptr::drop_in_place(self.handle::<ZSet>()),
-                Kind::None | Kind::Bytes | Kind::Int | Kind::Score => {}
+                Kind::None | Kind::Bytes | Kind::Int | Kind::Score | Kind::Fields => {}
             }
             dealloc(self.0.as_ptr().cast(), layout(self.total_len()));
         }
@@ -720,5 +649,6 @@ impl fmt::Debug for Entry {
     }
 }
 
+mod strings;
 #[cfg(test)]
 mod tests;

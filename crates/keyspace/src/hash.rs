@@ -1,13 +1,22 @@
-//! Hashes: small ones in one listpack of field, value, field, value …, others as a trie of entries.
+//! Hashes: small ones inside their entry, others as a trie of entries.
 //!
 //! ```text
-//! "listpack"   [ field ][ value ][ field ][ value ] …
-//! "hashtable"  trie ─► entry: field → value
+//! "listpack"   entry: … key │ number of fields │ field │ value │ field │ value │ …      (base::fields)
+//! "hashtable"  entry: … pointer … key;   trie ─► entry: field → value
 //! ```
+//!
+//! A small hash is the commonest object that people keep, and it is most of all its bytes: inside the entry it costs no pointer, no
+//! second allocation and no second wait for memory. `OBJECT ENCODING` calls it what Redis calls it, and RDB files get the listpack
+//! that Redis would have.
+//!
+//! As a small hash lives in its entry, and moves with it when it grows, changing a hash ([`HashMut`]) is changing an entry.
 //!
 //! A clone of a big hash is O(1); a small one is copied. A hash leaves its packed form where Redis 7.2's does (too many
 //! fields, or a long field or value) and never returns to it.
+//!
+//! Limits: packed fields take at most 64 KiB together; with limits that would allow more, a hash becomes a table there.
 
+use base::fields::{self, FIELDS_MAX_BYTES, Fields, NO_FIELDS};
 use base::listpack::{self, Elem, Listpack};
 
 use crate::entry::Entry;
@@ -16,15 +25,31 @@ use crate::limits::Limits;
 use crate::packed::{PackedError, check_distinct, pick, string_of};
 use crate::trie::{self, Slot, Trie};
 
+/// A hash on its way into an entry.
 #[derive(Clone)]
-enum Form {
-    Packed(Listpack),
+pub struct Hash(pub(crate) Form);
+
+/// What a hash is made of.
+#[derive(Clone)]
+pub(crate) enum Form {
+    Packed(Vec<u8>),
     Table(Box<Trie>),
 }
 
-/// A hash value.
-#[derive(Clone)]
-pub struct Hash(Form);
+/// A hash to be read.
+#[derive(Clone, Copy)]
+pub struct HashRef<'a>(pub(crate) Shape<'a>);
+
+/// The form of a hash, borrowed.
+#[derive(Clone, Copy)]
+pub(crate) enum Shape<'a> {
+    Packed(Fields<'a>),
+    Table(&'a Trie),
+}
+
+/// A hash to be changed, in its entry.
+#[derive(Debug)]
+pub struct HashMut<'a>(&'a mut Entry);
 
 impl Default for Hash {
     fn default() -> Self {
@@ -34,6 +59,12 @@ impl Default for Hash {
 
 impl std::fmt::Debug for Hash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.as_ref().fmt(f)
+    }
+}
+
+impl std::fmt::Debug for HashRef<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_map().entries(self.iter()).finish()
     }
 }
@@ -41,84 +72,166 @@ impl std::fmt::Debug for Hash {
 impl Hash {
     /// An empty hash.
     pub fn new() -> Hash {
-        Hash(Form::Packed(Listpack::new()))
+        Hash(Form::Packed(NO_FIELDS.to_vec()))
     }
 
-    /// Takes over a listpack of fields and values; it becomes a table if it has more fields than the limit.
+    /// The hash of a listpack of fields and values; a table if these are more or longer than a packed one may be.
     ///
     /// # Errors
     /// If a field has no value or is there twice.
-    pub fn from_listpack(listpack: Listpack, limits: &Limits) -> Result<Hash, PackedError> {
+    pub fn from_listpack(listpack: &Listpack, limits: &Limits) -> Result<Hash, PackedError> {
         let len = listpack.len();
         if !len.is_multiple_of(2) {
             return Err(PackedError::Odd);
         }
-        check_distinct(&listpack, 2)?;
-        let mut hash = Hash(Form::Packed(listpack));
-        if len / 2 > limits.hash_max_listpack_entries {
-            hash.make_table();
-        }
-        Ok(hash)
+        check_distinct(listpack, 2)?;
+        let pairs = Pairs(listpack.iter());
+        let packed = if len / 2 > limits.hash_max_listpack_entries { None } else { fields::pack(pairs.clone()) };
+        Ok(Hash(packed.map_or_else(|| Form::Table(table_of(pairs)), Form::Packed)))
     }
 
+    /// The hash, to be read.
+    pub fn as_ref(&self) -> HashRef<'_> {
+        HashRef(match &self.0 {
+            Form::Packed(bytes) => Shape::Packed(Fields::new(bytes)),
+            Form::Table(table) => Shape::Table(table),
+        })
+    }
+}
+
+/// A table of some fields.
+fn table_of<'a>(pairs: impl Iterator<Item = (Elem<'a>, Elem<'a>)>) -> Box<Trie> {
+    let mut table = Trie::new();
+    for (field, value) in pairs {
+        let (field_buffer, value_buffer) = (&mut [0; 20], &mut [0; 20]);
+        let field = field.as_bytes(field_buffer);
+        table.insert(hash(field), Entry::new_bytes(field, value.as_bytes(value_buffer), None));
+    }
+    Box::new(table)
+}
+
+impl<'a> HashRef<'a> {
     /// How many fields there are.
-    pub fn len(&self) -> usize {
-        match &self.0 {
-            Form::Packed(listpack) => listpack.len() / 2,
-            Form::Table(table) => table.len(),
+    pub fn len(self) -> usize {
+        match self.0 {
+            Shape::Packed(fields) => fields.len(),
+            Shape::Table(table) => table.len(),
         }
     }
 
     /// Whether there is no field.
-    pub fn is_empty(&self) -> bool {
-        match &self.0 {
-            Form::Packed(listpack) => listpack.is_empty(),
-            Form::Table(table) => table.is_empty(),
+    pub fn is_empty(self) -> bool {
+        match self.0 {
+            Shape::Packed(fields) => fields.is_empty(),
+            Shape::Table(table) => table.is_empty(),
         }
     }
 
     /// The name of the form in `OBJECT ENCODING`.
-    pub fn encoding(&self) -> &'static str {
-        match &self.0 {
-            Form::Packed(_) => "listpack",
-            Form::Table(_) => "hashtable",
+    pub fn encoding(self) -> &'static str {
+        match self.0 {
+            Shape::Packed(_) => "listpack",
+            Shape::Table(_) => "hashtable",
         }
     }
 
-    /// The listpack of a packed hash.
-    pub fn as_listpack(&self) -> Option<&Listpack> {
-        match &self.0 {
-            Form::Packed(listpack) => Some(listpack),
-            Form::Table(_) => None,
+    /// Whether the hash is small.
+    pub fn is_packed(self) -> bool {
+        matches!(self.0, Shape::Packed(_))
+    }
+
+    /// The listpack that Redis would have for a packed hash.
+    pub fn to_listpack(self) -> Option<Listpack> {
+        match self.0 {
+            Shape::Packed(fields) => Some(fields.to_listpack()),
+            Shape::Table(_) => None,
         }
     }
 
-    /// The table of a big hash.
-    pub(crate) fn table(&self) -> Option<&Trie> {
-        match &self.0 {
-            Form::Packed(_) => None,
-            Form::Table(table) => Some(table),
+    /// The hash, to be put into another entry.
+    pub fn to_hash(self) -> Hash {
+        Hash(match self.0 {
+            Shape::Packed(fields) => Form::Packed(fields.as_bytes().to_vec()),
+            Shape::Table(table) => Form::Table(Box::new(table.clone())),
+        })
+    }
+
+    /// Bytes of heap memory beside the entry. Walks the whole table of a big hash.
+    pub fn memory_usage(self) -> usize {
+        match self.0 {
+            Shape::Packed(_) => 0,
+            Shape::Table(table) => size_of::<Trie>() + table.memory_usage(),
         }
     }
 
-    /// Bytes of heap memory, without this struct itself. Walks the whole table of a big hash.
-    pub fn memory_usage(&self) -> usize {
-        match &self.0 {
-            Form::Packed(listpack) => listpack.capacity(),
-            Form::Table(table) => size_of::<Trie>() + table.memory_usage(),
+    /// The value of a field.
+    #[inline]
+    pub fn get(self, field: &[u8]) -> Option<Elem<'a>> {
+        match self.0 {
+            Shape::Packed(fields) => fields.get(field),
+            Shape::Table(table) => table.find(hash(field), field).map(string_of),
         }
+    }
+
+    /// Whether there is such a field.
+    pub fn contains(self, field: &[u8]) -> bool {
+        match self.0 {
+            Shape::Packed(fields) => fields.contains(field),
+            Shape::Table(table) => table.find(hash(field), field).is_some(),
+        }
+    }
+
+    /// All fields with their values, in no promised order.
+    pub fn iter(self) -> Iter<'a> {
+        Iter(match self.0 {
+            Shape::Packed(fields) => IterForm::Packed(fields.iter()),
+            Shape::Table(table) => IterForm::Table(table.iter()),
+        })
+    }
+
+    /// Gives fields from a cursor on, about `count` of them; returns the cursor to go on from, 0 at the end.
+    ///
+    /// A packed hash gives everything at once. Fields that are there from the first call to the last are given.
+    pub fn scan(self, cursor: u64, count: usize, mut give: impl FnMut(Elem<'_>, Elem<'_>)) -> u64 {
+        match self.0 {
+            Shape::Packed(fields) => {
+                fields.iter().for_each(|(field, value)| give(field, value));
+                0
+            }
+            Shape::Table(table) => table.scan(cursor, count, |entry| give(Elem::Bytes(entry.key()), string_of(entry))),
+        }
+    }
+
+    /// A random field with its value, each as likely as any other.
+    pub fn random(self, mut random: impl FnMut() -> u64) -> Option<(Elem<'a>, Elem<'a>)> {
+        match self.0 {
+            Shape::Packed(fields) => fields.iter().nth(pick(random(), fields.len())),
+            Shape::Table(table) => {
+                let entry = table.random(random)?;
+                Some((Elem::Bytes(entry.key()), string_of(entry)))
+            }
+        }
+    }
+}
+
+impl<'a> HashMut<'a> {
+    /// The hash that an entry holds.
+    #[inline]
+    pub(crate) fn new(entry: &'a mut Entry) -> HashMut<'a> {
+        HashMut(entry)
+    }
+
+    /// The hash, to be read.
+    #[inline]
+    pub fn as_ref(&self) -> HashRef<'_> {
+        self.0.hash().expect("the entry holds a hash")
     }
 
     /// Leaves the packed form.
     fn make_table(&mut self) {
-        if let Form::Packed(listpack) = &self.0 {
-            let mut table = Trie::new();
-            for (field, value) in Pairs(listpack.iter()) {
-                let (field_buffer, value_buffer) = (&mut [0; 20], &mut [0; 20]);
-                let field = field.as_bytes(field_buffer);
-                table.insert(hash(field), Entry::new_bytes(field, value.as_bytes(value_buffer), None));
-            }
-            self.0 = Form::Table(Box::new(table));
+        if let Shape::Packed(fields) = self.as_ref().0 {
+            let table = table_of(fields.iter());
+            self.0.set_hash(Hash(Form::Table(table)));
         }
     }
 
@@ -126,107 +239,49 @@ impl Hash {
     ///
     /// Commands call it once with all their arguments, so that a hash that will be big is so from the start; setting a
     /// single field does the same by itself.
+    #[inline]
     pub fn reserve(&mut self, count: usize, longest: usize, limits: &Limits) {
         if count > limits.hash_max_listpack_entries || longest > limits.hash_max_listpack_value {
             self.make_table();
         }
     }
 
-    /// The value of a field.
-    pub fn get(&self, field: &[u8]) -> Option<Elem<'_>> {
-        match &self.0 {
-            Form::Packed(listpack) => {
-                let found = listpack.find(field, listpack.first(), 1)?;
-                let value = listpack.next(found).expect("every field has a value");
-                Some(listpack.at(value))
-            }
-            Form::Table(table) => table.find(hash(field), field).map(string_of),
-        }
-    }
-
-    /// Whether there is such a field.
-    pub fn contains(&self, field: &[u8]) -> bool {
-        match &self.0 {
-            Form::Packed(listpack) => listpack.find(field, listpack.first(), 1).is_some(),
-            Form::Table(table) => table.find(hash(field), field).is_some(),
-        }
-    }
-
     /// Sets a field; true if it is new.
+    #[inline]
     pub fn insert(&mut self, field: &[u8], value: &[u8], limits: &Limits) -> bool {
         self.reserve(1, field.len().max(value.len()), limits);
-        match &mut self.0 {
-            Form::Packed(listpack) => {
-                if let Some(found) = listpack.find(field, listpack.first(), 1) {
-                    let old = listpack.next(found).expect("every field has a value");
-                    listpack.replace(old, Elem::from(value));
-                    return false;
-                }
-                listpack.push_back(Elem::from(field));
-                listpack.push_back(Elem::from(value));
-                if listpack.len() / 2 > limits.hash_max_listpack_entries {
-                    self.make_table();
-                }
+        if let Shape::Packed(fields) = self.as_ref().0 {
+            let edit = fields.set(field, value);
+            let too_many = edit.adds() && edit.count() > limits.hash_max_listpack_entries;
+            if !too_many && edit.new_len() <= FIELDS_MAX_BYTES {
+                self.0.edit_fields(&edit);
+                return edit.adds();
+            }
+            self.make_table();
+        }
+        match self.0.table_mut().slot(hash(field), field, None) {
+            Slot::Occupied(occupied) => {
+                occupied.into_entry().set_bytes(value);
+                false
+            }
+            Slot::Vacant(vacant) => {
+                vacant.insert(Entry::new_bytes(field, value, None));
                 true
             }
-            Form::Table(table) => match table.slot(hash(field), field, None) {
-                Slot::Occupied(occupied) => {
-                    occupied.into_entry().set_bytes(value);
-                    false
-                }
-                Slot::Vacant(vacant) => {
-                    vacant.insert(Entry::new_bytes(field, value, None));
-                    true
-                }
-            },
         }
     }
 
     /// Removes a field; false if there is none.
     pub fn remove(&mut self, field: &[u8]) -> bool {
-        match &mut self.0 {
-            Form::Packed(listpack) => match listpack.find(field, listpack.first(), 1) {
-                Some(found) => listpack.remove(found, 2) == 2,
+        match self.as_ref().0 {
+            Shape::Packed(fields) => match fields.unset(field) {
+                Some(edit) => {
+                    self.0.edit_fields(&edit);
+                    true
+                }
                 None => false,
             },
-            Form::Table(table) => table.remove(hash(field), field).is_some(),
-        }
-    }
-
-    /// All fields with their values, in no promised order.
-    pub fn iter(&self) -> Iter<'_> {
-        Iter(match &self.0 {
-            Form::Packed(listpack) => IterForm::Packed(Pairs(listpack.iter())),
-            Form::Table(table) => IterForm::Table(table.iter()),
-        })
-    }
-
-    /// Gives fields from a cursor on, about `count` of them; returns the cursor to go on from, 0 at the end.
-    ///
-    /// A packed hash gives everything at once. Fields that are there from the first call to the last are given.
-    pub fn scan(&self, cursor: u64, count: usize, mut give: impl FnMut(Elem<'_>, Elem<'_>)) -> u64 {
-        match &self.0 {
-            Form::Packed(listpack) => {
-                Pairs(listpack.iter()).for_each(|(field, value)| give(field, value));
-                0
-            }
-            Form::Table(table) => table.scan(cursor, count, |entry| give(Elem::Bytes(entry.key()), string_of(entry))),
-        }
-    }
-
-    /// A random field with its value, each as likely as any other.
-    pub fn random(&self, mut random: impl FnMut() -> u64) -> Option<(Elem<'_>, Elem<'_>)> {
-        match &self.0 {
-            Form::Packed(listpack) => {
-                let len = listpack.len() / 2;
-                let field = listpack.seek(2 * pick(random(), len))?;
-                let value = listpack.next(field).expect("every field has a value");
-                Some((listpack.at(field), listpack.at(value)))
-            }
-            Form::Table(table) => {
-                let entry = table.random(random)?;
-                Some((Elem::Bytes(entry.key()), string_of(entry)))
-            }
+            Shape::Table(_) => self.0.table_mut().remove(hash(field), field).is_some(),
         }
     }
 }
@@ -244,7 +299,7 @@ impl<'a> Iterator for Pairs<'a> {
 }
 
 enum IterForm<'a> {
-    Packed(Pairs<'a>),
+    Packed(fields::Iter<'a>),
     Table(trie::Iter<'a>),
 }
 

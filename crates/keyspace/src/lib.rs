@@ -34,7 +34,7 @@ pub mod zset;
 
 pub use db::{Db, Expiry, Trash};
 pub use entry::{Entry, INLINE_MAX};
-pub use hash::Hash;
+pub use hash::{Hash, HashMut, HashRef};
 pub use hasher::{KeyHash, Seeded, hash, seed};
 pub use limits::Limits;
 pub use list::List;

@@ -12,6 +12,7 @@
 use base::listpack::Listpack;
 
 use crate::btree::Branch;
+use crate::hash::{HashRef, Shape};
 use crate::hasher::hash;
 use crate::list::{Chunk, ListShape};
 use crate::trie::{Trie, prefetch};
@@ -86,6 +87,14 @@ pub(crate) enum Sought {
     Hash(u64),
 }
 
+/// Asks for a packed value after its first line, which is there.
+#[inline]
+fn ask_packed(bytes: &[u8]) {
+    for line in bytes.chunks(LINE).take(PACKED_BYTES / LINE).skip(1) {
+        prefetch(line.as_ptr());
+    }
+}
+
 impl<'a> Trail<'a> {
     /// Reads what is there and asks for the next part. Gives the table of members where one comes into sight, and what is to be looked
     /// up in it.
@@ -112,10 +121,7 @@ impl<'a> Trail<'a> {
                 *self = Trail::End;
             }
             Trail::Packed(listpack) => {
-                let bytes = listpack.as_bytes();
-                for line in bytes.chunks(LINE).take(PACKED_BYTES / LINE).skip(1) {
-                    prefetch(line.as_ptr());
-                }
+                ask_packed(listpack.as_bytes());
                 *self = Trail::End;
             }
             Trail::Fields(fields) => {
@@ -152,7 +158,11 @@ impl<'a> Trail<'a> {
                     return None;
                 }
             },
-            ValueRef::Hash(hash) => hash.as_listpack(),
+            ValueRef::Hash(HashRef(Shape::Packed(fields))) => {
+                ask_packed(fields.as_bytes());
+                *self = Trail::End;
+                return None;
+            }
             ValueRef::Set(set) => set.as_listpack(),
             ValueRef::ZSet(zset) => zset.as_listpack(),
             _ => None,
@@ -165,11 +175,9 @@ impl<'a> Trail<'a> {
         }
         match value {
             ValueRef::Set(set) => return set.table().map(|members| (members, Sought::Member)),
-            ValueRef::Hash(hash) => {
-                if let Some(table) = hash.table() {
-                    prefetch(std::ptr::from_ref(table).cast());
-                    *self = Trail::Fields(table);
-                }
+            ValueRef::Hash(HashRef(Shape::Table(table))) => {
+                prefetch(std::ptr::from_ref(table).cast());
+                *self = Trail::Fields(table);
             }
             ValueRef::ZSet(zset) => {
                 if let Some(table) = zset.table() {

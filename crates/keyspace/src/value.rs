@@ -1,6 +1,7 @@
 //! The value of a key: what kinds there are and how a reader sees them.
 
-use crate::{hash::Hash, list::List, set::Set, zset::ZSet};
+use crate::hash::{Hash, HashMut, HashRef};
+use crate::{list::List, set::Set, zset::ZSet};
 
 /// A container value. Its clone costs O(1) (or one small packed allocation) whatever the number of elements.
 #[derive(Clone, Debug)]
@@ -29,7 +30,7 @@ pub enum ValueRef<'a> {
     /// A list.
     List(&'a List),
     /// A hash.
-    Hash(&'a Hash),
+    Hash(HashRef<'a>),
     /// A set.
     Set(&'a Set),
     /// A sorted set.
@@ -42,7 +43,7 @@ pub enum ValueMut<'a> {
     /// A list.
     List(&'a mut List),
     /// A hash.
-    Hash(&'a mut Hash),
+    Hash(HashMut<'a>),
     /// A set.
     Set(&'a mut Set),
     /// A sorted set.
@@ -54,14 +55,14 @@ impl ValueRef<'_> {
     pub fn to_value(self) -> Option<Value> {
         match self {
             ValueRef::List(list) => Some(Value::List(list.clone())),
-            ValueRef::Hash(hash) => Some(Value::Hash(hash.clone())),
+            ValueRef::Hash(hash) => Some(Value::Hash(hash.to_hash())),
             ValueRef::Set(set) => Some(Value::Set(set.clone())),
             ValueRef::ZSet(zset) => Some(Value::ZSet(zset.clone())),
             ValueRef::None | ValueRef::Bytes(_) | ValueRef::Int(_) | ValueRef::Score(_) => None,
         }
     }
 
-    /// Bytes of heap memory held by a container, with the allocator's rounding, without its handle; 0 of all else.
+    /// Bytes of heap memory held by a container, with the allocator's rounding, beside its entry; 0 of all else.
     pub fn memory_usage(self) -> usize {
         match self {
             ValueRef::List(list) => list.memory_usage(),

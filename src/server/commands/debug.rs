@@ -105,7 +105,7 @@ pub fn debug(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
         () if is(word, "htstats-key") && a.len() >= 3 => {
             let entry = e.store.peek(&a[2]).ok_or(error::NO_SUCH_KEY)?;
             let len = match entry.value() {
-                ValueRef::Hash(hash) if hash.as_listpack().is_none() => hash.len(),
+                ValueRef::Hash(hash) if !hash.is_packed() => hash.len(),
                 ValueRef::Set(set) if set.encoding() == "hashtable" => set.len(),
                 ValueRef::ZSet(zset) if zset.as_listpack().is_none() => zset.len(),
                 _ => {

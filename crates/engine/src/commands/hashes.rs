@@ -8,7 +8,7 @@ use crate::notify::Classes;
 use crate::table::Run;
 use base::listpack::Elem;
 use base::num::{I64_TEXT_MAX, LongDouble, format_i64};
-use keyspace::Hash;
+use keyspace::HashRef;
 use resp::{Args, Out, Protocol};
 
 /// The handlers of this family.
@@ -49,7 +49,7 @@ fn set_fields(e: &mut Engine, a: &Args, command: &str) -> Result<i64> {
         return Err(Error::arity(command));
     }
     let limits = e.store.limits;
-    let hash = e.store.hash_or_new(&a[1])?;
+    let mut hash = e.store.hash_or_new(&a[1])?;
     let n = (a.len() - 2) / 2;
     if n > 1 {
         hash.reserve(n, a.iter_from(2).map(<[u8]>::len).max().unwrap_or(0), &limits);
@@ -64,8 +64,8 @@ fn set_fields(e: &mut Engine, a: &Args, command: &str) -> Result<i64> {
 
 fn hsetnx(e: &mut Engine, a: &Args) -> Result {
     let limits = e.store.limits;
-    let hash = e.store.hash_or_new(&a[1])?;
-    let new = !hash.contains(&a[2]);
+    let mut hash = e.store.hash_or_new(&a[1])?;
+    let new = !hash.as_ref().contains(&a[2]);
     if new {
         hash.insert(&a[2], &a[3], &limits);
         e.store.changed(Classes::HASH, "hset", &a[1], 1);
@@ -78,8 +78,8 @@ fn hincrby(e: &mut Engine, a: &Args) -> Result {
     let by = int(&a[3])?;
     let limits = e.store.limits;
     // Nothing below fails where the hash is new: only a value that is there can be no number or too large.
-    let hash = e.store.hash_or_new(&a[1])?;
-    let old = match hash.get(&a[2]) {
+    let mut hash = e.store.hash_or_new(&a[1])?;
+    let old = match hash.as_ref().get(&a[2]) {
         Some(value) => value.as_int().ok_or(Error::fixed("ERR hash value is not an integer"))?,
         None => 0,
     };
@@ -97,9 +97,9 @@ fn hincrbyfloat(e: &mut Engine, a: &Args) -> Result {
     by.checked_add(zero).ok_or(Error::fixed("ERR value is NaN or Infinity"))?;
     let limits = e.store.limits;
     // As above: where the hash is new the sum is `by`, which is finite.
-    let hash = e.store.hash_or_new(&a[1])?;
+    let mut hash = e.store.hash_or_new(&a[1])?;
     let not_float = Error::fixed("ERR hash value is not a float");
-    let old = match hash.get(&a[2]) {
+    let old = match hash.as_ref().get(&a[2]) {
         Some(Elem::Bytes(bytes)) => LongDouble::parse(bytes).ok_or(not_float)?,
         Some(Elem::Int(n)) => LongDouble::from_i64(n),
         None => zero,
@@ -138,11 +138,11 @@ fn hmget(e: &mut Engine, a: &Args) -> Result {
 
 fn hdel(e: &mut Engine, a: &Args) -> Result {
     let mut removed = 0;
-    if let Some(hash) = e.store.hash_mut(&a[1])? {
+    if let Some(mut hash) = e.store.hash_mut(&a[1])? {
         for field in a.iter_from(2) {
             removed += u64::from(hash.remove(field));
         }
-        let emptied = hash.is_empty();
+        let emptied = hash.as_ref().is_empty();
         if removed > 0 {
             e.store.changed(Classes::HASH, "hdel", &a[1], removed);
         }
@@ -155,7 +155,7 @@ fn hdel(e: &mut Engine, a: &Args) -> Result {
 }
 
 fn hlen(e: &mut Engine, a: &Args) -> Result {
-    let len = e.store.hash_value(&a[1])?.map_or(0, Hash::len);
+    let len = e.store.hash_value(&a[1])?.map_or(0, HashRef::len);
     e.out.int(len as i64);
     Ok(())
 }
@@ -174,8 +174,8 @@ fn hexists(e: &mut Engine, a: &Args) -> Result {
 
 fn hgetall(e: &mut Engine, a: &Args) -> Result {
     let hash = e.store.hash_value(&a[1])?;
-    e.out.map(hash.map_or(0, Hash::len));
-    for (field, value) in hash.into_iter().flat_map(Hash::iter) {
+    e.out.map(hash.map_or(0, HashRef::len));
+    for (field, value) in hash.into_iter().flat_map(HashRef::iter) {
         bulk_elem(&mut e.out, field);
         bulk_elem(&mut e.out, value);
     }
@@ -184,15 +184,15 @@ fn hgetall(e: &mut Engine, a: &Args) -> Result {
 
 fn hkeys(e: &mut Engine, a: &Args) -> Result {
     let hash = e.store.hash_value(&a[1])?;
-    e.out.array(hash.map_or(0, Hash::len));
-    hash.into_iter().flat_map(Hash::iter).for_each(|(field, _)| bulk_elem(&mut e.out, field));
+    e.out.array(hash.map_or(0, HashRef::len));
+    hash.into_iter().flat_map(HashRef::iter).for_each(|(field, _)| bulk_elem(&mut e.out, field));
     Ok(())
 }
 
 fn hvals(e: &mut Engine, a: &Args) -> Result {
     let hash = e.store.hash_value(&a[1])?;
-    e.out.array(hash.map_or(0, Hash::len));
-    hash.into_iter().flat_map(Hash::iter).for_each(|(_, value)| bulk_elem(&mut e.out, value));
+    e.out.array(hash.map_or(0, HashRef::len));
+    hash.into_iter().flat_map(HashRef::iter).for_each(|(_, value)| bulk_elem(&mut e.out, value));
     Ok(())
 }
 
@@ -267,7 +267,7 @@ fn hrandfield(e: &mut Engine, a: &Args) -> Result {
                 break;
             }
         }
-    } else if sampling::draws(n, hash.len(), hash.as_listpack().is_some()) {
+    } else if sampling::draws(n, hash.len(), hash.is_packed()) {
         let random = || hash.random(|| rng.next_u64()).expect("a hash under a key has a field");
         sampling::distinct(
             n,

@@ -3,7 +3,7 @@
 use super::*;
 use crate::trail::End;
 use crate::value::ValueRef;
-use crate::{Hash, Limits, List, Set, ZSet};
+use crate::{Hash, HashMut, Limits, List, Set, ZSet};
 use proptest::prelude::*;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -200,9 +200,10 @@ fn prefetching_goes_into_containers_and_changes_nothing() {
                         Value::List(list)
                     }
                     "hash" => {
-                        let mut hash = Hash::new();
+                        let mut entry = Entry::new_value(b"", Value::Hash(Hash::new()), None);
+                        let mut hash = HashMut::new(&mut entry);
                         (0..count).for_each(|i| assert!(hash.insert(&text(i), b"value", &limits)));
-                        Value::Hash(hash)
+                        Value::Hash(hash.as_ref().to_hash())
                     }
                     "set" => {
                         let mut set = Set::new();

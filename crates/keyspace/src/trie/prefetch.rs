@@ -28,7 +28,7 @@ impl<H> Trie<H> {
         for (i, hashes) in hashes.chunks(WIDTH).enumerate() {
             let mut entries = [None; WIDTH];
             prefetch_entries(&mut [root; WIDTH], hashes, &mut entries);
-            if entries.iter().any(|entry| entry.is_some_and(Entry::is_object)) {
+            if entries.iter().any(|entry| entry.is_some_and(Entry::is_container)) {
                 prefetch_values(&entries, i * WIDTH, intents);
             }
         }
@@ -42,7 +42,7 @@ fn prefetch_values(entries: &[Option<&Entry>; WIDTH], first: usize, intents: &im
     let mut under_way = [0u8; WIDTH];
     let mut count = 0;
     for (at, entry) in entries.iter().enumerate() {
-        if let Some(entry) = entry.filter(|entry| entry.is_object()) {
+        if let Some(entry) = entry.filter(|entry| entry.is_container()) {
             trails[at] = (intents.end(first + at), Trail::Value(entry.value()));
             under_way[count] = at as u8;
             count += 1;
