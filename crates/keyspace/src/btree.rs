@@ -665,20 +665,6 @@ impl<T: Item> BTree<T> {
         Some(result)
     }
 
-    /// Changes the first item in place.
-    pub fn update_first<R>(&mut self, change: impl FnOnce(&mut T) -> R) -> Option<R> {
-        let (result, delta) = self.root.update(&mut Front { insert: false }, change)?;
-        self.weight = self.weight.wrapping_add_signed(delta);
-        Some(result)
-    }
-
-    /// Changes the last item in place.
-    pub fn update_last<R>(&mut self, change: impl FnOnce(&mut T) -> R) -> Option<R> {
-        let (result, delta) = self.root.update(&mut Back { insert: false }, change)?;
-        self.weight = self.weight.wrapping_add_signed(delta);
-        Some(result)
-    }
-
     /// The first item.
     pub fn first(&self) -> Option<&T> {
         self.find(&mut Front { insert: false })

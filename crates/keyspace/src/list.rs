@@ -3,11 +3,12 @@
 //! ```text
 //! "listpack"   ┌ listpack ────────────────┐
 //!              └──────────────────────────┘
-//! "quicklist"  counted tree ─► [ listpack ][ listpack ][ plain: one long string ][ listpack ] …
+//! "quicklist"  [ listpack ][ listpack ][ plain: one long string ][ listpack ] …     (chunks)
 //! ```
 //!
-//! The tree counts elements, so any index is found in O(log n), not by walking over chunks. A clone of a long list is
-//! O(1), and writing after it copies the one chunk that is written and the path to it. A short list is copied whole.
+//! The chunks of a long list are counted, so any index is found in O(log n), not by walking over chunks; the first and the last are at
+//! hand. A clone of a long list is O(1), and writing after it copies the one chunk that is written and the path to it. A short list is
+//! copied whole.
 //!
 //! When a list changes its form, how full a chunk gets, and which elements get a chunk of their own is decided as in
 //! Redis 7.2, because clients see it: over the limit of one chunk a list becomes long, and it becomes short again when
@@ -21,12 +22,14 @@ use crate::btree::BTree;
 use crate::limits::Limits;
 
 mod chunk;
+mod chunks;
 mod iter;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use chunk::Chunk;
 pub use chunk::ChunkRef;
+pub(crate) use chunks::Chunks;
 pub use iter::Iter;
 
 /// Chunks looked at to estimate the memory of all.
@@ -35,7 +38,7 @@ const SAMPLED_CHUNKS: usize = 16;
 #[derive(Clone)]
 enum Form {
     Short(Listpack),
-    Long(Box<BTree<Chunk>>),
+    Long(Box<Chunks>),
 }
 
 /// A list value.
@@ -45,7 +48,7 @@ pub struct List(Form);
 /// The form of a list, borrowed.
 pub(crate) enum ListShape<'a> {
     Short(&'a Listpack),
-    Long(&'a BTree<Chunk>),
+    Long(&'a Chunks),
 }
 
 /// Parts of a list that were cut off and may take long to free: to be dropped where that does not matter.
@@ -59,7 +62,7 @@ impl Offcuts {
     /// Frees what is quick to free and gives the rest as lists, for whoever frees values elsewhere.
     pub fn into_heavy(self) -> impl Iterator<Item = List> {
         let heavy = |chunks: &BTree<Chunk>| chunks.len() > QUICK_CHUNKS;
-        self.0.into_iter().filter(heavy).map(|chunks| List(Form::Long(Box::new(chunks))))
+        self.0.into_iter().filter(heavy).map(|chunks| List(Form::Long(Box::new(chunks.into()))))
     }
 }
 
@@ -161,7 +164,7 @@ impl List {
             Form::Long(chunks) => {
                 let sampled = chunks.len().clamp(1, SAMPLED_CHUNKS);
                 let bytes: usize = chunks.iter().take(sampled).map(Chunk::memory_usage).sum();
-                size_of::<BTree<Chunk>>() + chunks.node_bytes() + bytes * chunks.len() / sampled
+                size_of::<Chunks>() + chunks.node_bytes() + bytes * chunks.len() / sampled
             }
         }
     }
@@ -221,10 +224,10 @@ impl List {
         self.reserve(0, 0, limits);
     }
 
-    /// The tree of chunks; a short list becomes long.
-    fn chunks_mut(&mut self) -> &mut BTree<Chunk> {
+    /// The chunks; a short list becomes long.
+    fn chunks_mut(&mut self) -> &mut Chunks {
         if let Form::Short(listpack) = &mut self.0 {
-            let mut chunks = Box::new(BTree::new());
+            let mut chunks = Box::new(Chunks::default());
             if !listpack.is_empty() {
                 chunks.push_back(Chunk::packed(std::mem::take(listpack)));
             }
@@ -243,7 +246,7 @@ impl List {
         match &mut self.0 {
             Form::Short(listpack) => listpack.push_front(Elem::from(value)),
             Form::Long(chunks) => {
-                if chunks.update_first(|chunk| chunk.push_front(value, limits)) != Some(true) {
+                if !chunks.front_mut().is_some_and(|chunk| chunk.push_front(value, limits)) {
                     push_front_chunk(chunks, Chunk::single(value, limits));
                 }
             }
@@ -257,7 +260,7 @@ impl List {
         match &mut self.0 {
             Form::Short(listpack) => listpack.push_back(Elem::from(value)),
             Form::Long(chunks) => {
-                if chunks.update_last(|chunk| chunk.push_back(value, limits)) != Some(true) {
+                if !chunks.back_mut().is_some_and(|chunk| chunk.push_back(value, limits)) {
                     push_back_chunk(chunks, Chunk::single(value, limits));
                 }
             }
@@ -271,11 +274,8 @@ impl List {
             Form::Short(listpack) => return listpack.pop_front(take),
             Form::Long(chunks) => chunks,
         };
-        let result = if chunks.first()?.len() > 1 {
-            chunks.update_first(|chunk| chunk.pop_front(take))?
-        } else {
-            take(chunks.pop_front()?.get(0))
-        };
+        let chunk = chunks.front_mut()?;
+        let result = if chunk.len() > 1 { chunk.pop_front(take) } else { take(chunks.pop_front()?.get(0)) };
         self.shrunk(limits);
         Some(result)
     }
@@ -287,11 +287,8 @@ impl List {
             Form::Short(listpack) => return listpack.pop_back(take),
             Form::Long(chunks) => chunks,
         };
-        let result = if chunks.last()?.len() > 1 {
-            chunks.update_last(|chunk| chunk.pop_back(take))?
-        } else {
-            take(chunks.pop_back()?.get(0))
-        };
+        let chunk = chunks.back_mut()?;
+        let result = if chunk.len() > 1 { chunk.pop_back(take) } else { take(chunks.pop_back()?.get(0)) };
         self.shrunk(limits);
         Some(result)
     }
@@ -319,11 +316,12 @@ impl List {
                 listpack.replace(position, Elem::from(value));
             }
             Form::Long(chunks) => {
-                let (_, inside) = chunks.get(index as u64).expect("the index is below the length");
-                let replaced = chunks.update_at(index as u64, |chunk| chunk.replace(as_index(inside), value, limits));
+                let tree = chunks.gathered();
+                let (_, inside) = tree.get(index as u64).expect("the index is below the length");
+                let replaced = tree.update_at(index as u64, |chunk| chunk.replace(as_index(inside), value, limits));
                 if replaced != Some(true) {
-                    remove_one(chunks, index);
-                    insert_one(chunks, index, value, limits);
+                    remove_one(tree, index);
+                    insert_one(tree, index, value, limits);
                 }
                 self.pack(2, limits);
             }
@@ -337,7 +335,7 @@ impl List {
         self.reserve(1, value.len(), limits);
         match &mut self.0 {
             Form::Short(listpack) => listpack.insert(index, Elem::from(value)),
-            Form::Long(chunks) => insert_one(chunks, index, value, limits),
+            Form::Long(chunks) => insert_one(chunks.gathered(), index, value, limits),
         }
     }
 
@@ -378,7 +376,7 @@ impl List {
                 let skip = if count < 0 { found - take } else { 0 };
                 if take > 0 { chunk::remove_matching(listpack, needle, skip, take) } else { 0 }
             }
-            Form::Long(chunks) => remove_from_chunks(chunks, needle, quota, count < 0),
+            Form::Long(chunks) => remove_from_chunks(chunks.gathered(), needle, quota, count < 0),
         };
         if removed > 0 {
             self.shrunk(limits);
@@ -399,10 +397,10 @@ impl List {
                 Offcuts::default()
             }
             Form::Long(chunks) if end - start == 1 => {
-                remove_one(chunks, start);
+                remove_one(chunks.gathered(), start);
                 Offcuts::default()
             }
-            Form::Long(chunks) => Offcuts(cut_range(chunks, start, end)),
+            Form::Long(chunks) => Offcuts(cut_range(chunks.gathered(), start, end)),
         };
         self.shrunk(limits);
         offcuts
@@ -422,8 +420,8 @@ impl List {
                 Offcuts::default()
             }
             Form::Long(chunks) => {
-                let mut offcuts = cut_range(chunks, end, len);
-                offcuts.extend(cut_range(chunks, 0, start));
+                let mut offcuts = cut_back(chunks, len - end);
+                offcuts.extend(cut_front(chunks, start));
                 Offcuts(offcuts)
             }
         };
@@ -473,20 +471,52 @@ impl List {
 
 /// Puts a new chunk before all others; the one that was first will not be pushed to soon.
 #[cold]
-fn push_front_chunk(chunks: &mut BTree<Chunk>, chunk: Chunk) {
-    if chunks.first().is_some_and(Chunk::is_loose) {
-        chunks.update_first(Chunk::tighten);
+fn push_front_chunk(chunks: &mut Chunks, chunk: Chunk) {
+    if let Some(first) = chunks.front_mut().filter(|first| first.is_loose()) {
+        first.tighten();
     }
     chunks.push_front(chunk);
 }
 
 /// Likewise behind all others.
 #[cold]
-fn push_back_chunk(chunks: &mut BTree<Chunk>, chunk: Chunk) {
-    if chunks.last().is_some_and(Chunk::is_loose) {
-        chunks.update_last(Chunk::tighten);
+fn push_back_chunk(chunks: &mut Chunks, chunk: Chunk) {
+    if let Some(last) = chunks.back_mut().filter(|last| last.is_loose()) {
+        last.tighten();
     }
     chunks.push_back(chunk);
+}
+
+/// Cuts the first `count` elements off a long list and returns the whole chunks among them. Few of them, as where a list is
+/// trimmed after each push, are taken out of the chunk at hand.
+fn cut_front(chunks: &mut Chunks, count: usize) -> Vec<BTree<Chunk>> {
+    if count == 0 {
+        return Vec::new();
+    }
+    match chunks.front_mut() {
+        Some(first) if count < first.len() => {
+            first.remove_range(0, count);
+            Vec::new()
+        }
+        _ => cut_range(chunks.gathered(), 0, count),
+    }
+}
+
+/// Likewise the last ones.
+fn cut_back(chunks: &mut Chunks, count: usize) -> Vec<BTree<Chunk>> {
+    if count == 0 {
+        return Vec::new();
+    }
+    match chunks.back_mut() {
+        Some(last) if count < last.len() => {
+            last.remove_range(last.len() - count, count);
+            Vec::new()
+        }
+        _ => {
+            let len = as_index(chunks.weight());
+            cut_range(chunks.gathered(), len - count, len)
+        }
+    }
 }
 
 /// Removes one element of a long list.

@@ -14,7 +14,7 @@ use base::listpack::Listpack;
 use crate::btree::Branch;
 use crate::hash::{HashRef, Shape};
 use crate::hasher::hash;
-use crate::list::{Chunk, ListShape};
+use crate::list::{Chunk, Chunks, ListShape};
 use crate::trie::{Trie, prefetch};
 use crate::value::ValueRef;
 use crate::zset::{Scored, Table};
@@ -59,8 +59,10 @@ pub(crate) enum Trail<'a> {
     End,
     /// The value, in its entry.
     Value(ValueRef<'a>),
-    /// The tree of a long list.
-    List(Branch<'a, Chunk>),
+    /// The chunks of a long list.
+    List(&'a Chunks),
+    /// The tree of those that are not at hand.
+    Middle(Branch<'a, Chunk>),
     /// The packed chunk at a list's end.
     Chunk(&'a Listpack),
     /// A packed value, of which the first line is there.
@@ -103,8 +105,12 @@ impl<'a> Trail<'a> {
         match *self {
             Trail::End => {}
             Trail::Value(value) => return self.enter(value),
-            Trail::List(branch) => match branch.step(end) {
-                Ok(branch) => *self = Trail::List(branch),
+            Trail::List(chunks) => match chunks.at_hand(end) {
+                Some(chunk) => *self = chunk.ask_listpack().map_or(Trail::End, Trail::Chunk),
+                None => *self = Trail::Middle(Branch::new(chunks.middle())),
+            },
+            Trail::Middle(branch) => match branch.step(end) {
+                Ok(branch) => *self = Trail::Middle(branch),
                 Err(chunk) => *self = chunk.and_then(Chunk::ask_listpack).map_or(Trail::End, Trail::Chunk),
             },
             Trail::Chunk(listpack) => {
@@ -153,8 +159,9 @@ impl<'a> Trail<'a> {
         let packed = match value {
             ValueRef::List(list) => match list.shape() {
                 ListShape::Short(listpack) => Some(listpack),
-                ListShape::Long(tree) => {
-                    *self = Trail::List(Branch::new(tree));
+                ListShape::Long(chunks) => {
+                    prefetch(std::ptr::from_ref(chunks).cast());
+                    *self = Trail::List(chunks);
                     return None;
                 }
             },

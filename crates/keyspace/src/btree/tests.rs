@@ -256,8 +256,8 @@ proptest! {
                             model.push(item);
                         }
                     }
-                    tree.update_last(|item| item.weight += 1);
-                    tree.update_first(|item| item.weight += 1);
+                    tree.update_at(tree.weight() - 1, |item| item.weight += 1);
+                    tree.update_at(0, |item| item.weight += 1);
                     model.last_mut().unwrap().weight += 1;
                     model.first_mut().unwrap().weight += 1;
                 }

@@ -3,7 +3,7 @@
 use base::listpack::{self, Elem, Listpack};
 
 use super::chunk::{Chunk, ChunkRef};
-use crate::btree::{self, BTree};
+use super::chunks::{self, Chunks};
 
 /// What is left of the chunk that is being read.
 #[derive(Clone)]
@@ -16,7 +16,7 @@ enum Current<'a> {
 #[derive(Clone)]
 pub struct Iter<'a> {
     current: Current<'a>,
-    chunks: Option<btree::Iter<'a, Chunk>>,
+    chunks: Option<chunks::Iter<'a>>,
     backwards: bool,
 }
 
@@ -34,9 +34,8 @@ impl<'a> Iter<'a> {
         Iter { current: part(listpack, index, backwards), chunks: None, backwards }
     }
 
-    pub(super) fn long(chunks: &'a BTree<Chunk>, index: usize, backwards: bool) -> Iter<'a> {
-        let position = index as u64;
-        let (mut chunks, inside) = if backwards { chunks.iter_back_from(position) } else { chunks.iter_from(position) };
+    pub(super) fn long(chunks: &'a Chunks, index: usize, backwards: bool) -> Iter<'a> {
+        let (mut chunks, inside) = chunks.iter_from(index as u64, backwards);
         let inside = usize::try_from(inside).expect("it is an index in a chunk");
         let current = match chunks.next().map(Chunk::as_ref) {
             Some(ChunkRef::Packed(listpack)) => part(listpack, inside, backwards),
