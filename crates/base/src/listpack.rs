@@ -17,6 +17,7 @@
 //! Limits: a listpack stays below 1 GiB ([`LISTPACK_MAX_BYTES`]); the containers above it convert long before.
 //! Finding by index or value is linear, which is what makes it fit for small values only.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -27,6 +28,7 @@ mod room;
 
 pub use crate::elem::{Elem, Needle};
 pub use iter::Iter;
+pub use room::Buffer;
 use room::Room;
 
 const HEADER_LEN: usize = 6;
@@ -58,27 +60,32 @@ impl core::error::Error for ListpackError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position(usize);
 
-/// An owned listpack whose bytes are known to be valid.
+/// A listpack whose bytes are known to be valid.
 ///
 /// Adding and removing at either end costs no more than the element: see [`room`].
-#[derive(Clone)]
-pub struct Listpack(Room);
+pub struct Listpack<B = Box<[u8]>>(Room<B>);
 
-impl PartialEq for Listpack {
-    fn eq(&self, other: &Listpack) -> bool {
+impl<B: Buffer> Clone for Listpack<B> {
+    fn clone(&self) -> Self {
+        Listpack(self.0.clone())
+    }
+}
+
+impl<B: Buffer> PartialEq for Listpack<B> {
+    fn eq(&self, other: &Self) -> bool {
         self.as_bytes() == other.as_bytes()
     }
 }
 
-impl Eq for Listpack {}
+impl<B: Buffer> Eq for Listpack<B> {}
 
-impl Default for Listpack {
+impl<B: Buffer> Default for Listpack<B> {
     fn default() -> Self {
-        Listpack::new()
+        Listpack::with_capacity(0)
     }
 }
 
-impl fmt::Debug for Listpack {
+impl<B: Buffer> fmt::Debug for Listpack<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()
     }
@@ -178,11 +185,6 @@ impl Listpack {
         Listpack::with_capacity(0)
     }
 
-    /// An empty listpack with room for `bytes` bytes in all.
-    pub fn with_capacity(bytes: usize) -> Listpack {
-        Listpack(Room::with_capacity(bytes.min(LISTPACK_MAX_BYTES)))
-    }
-
     /// Takes over bytes from outside after checking every entry.
     ///
     /// # Errors
@@ -193,15 +195,37 @@ impl Listpack {
         Ok(Listpack(Room::from_bytes(bytes)))
     }
 
+    /// Gives the bytes away.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0.into_bytes()
+    }
+
+    /// How many bytes a listpack of these elements takes.
+    pub fn size_of<'a>(elems: impl Iterator<Item = Elem<'a>>) -> usize {
+        HEADER_LEN + 1 + elems.map(entry_size).sum::<usize>()
+    }
+
+    /// How many bytes a listpack would grow by if `elem` was added.
+    pub fn entry_size(elem: Elem<'_>) -> usize {
+        entry_size(elem)
+    }
+}
+
+impl<B: Buffer> Listpack<B> {
+    /// An empty listpack with room for `bytes` bytes in all.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Listpack(Room::with_capacity(bytes.min(LISTPACK_MAX_BYTES)))
+    }
+
+    /// The same elements, kept in another kind of buffer.
+    pub fn moved<C: Buffer>(&self) -> Listpack<C> {
+        Listpack(Room::copy_of(self.as_bytes()))
+    }
+
     /// The listpack's bytes, as Redis has them in memory and in RDB.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         self.0.bytes()
-    }
-
-    /// Gives the bytes away.
-    pub fn into_bytes(self) -> Vec<u8> {
-        self.0.into_bytes()
     }
 
     /// The size in bytes, header and end mark included.
@@ -210,9 +234,14 @@ impl Listpack {
         self.0.len()
     }
 
-    /// The allocation's size in bytes.
+    /// How many bytes there is room for, those that are used included.
     pub fn capacity(&self) -> usize {
         self.0.capacity()
+    }
+
+    /// The allocation's size in bytes.
+    pub fn allocated(&self) -> usize {
+        self.0.capacity() + B::OVERHEAD
     }
 
     /// Where the allocation is, for prefetching: the first thing that any other method reads.
@@ -253,16 +282,6 @@ impl Listpack {
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.byte_len() == HEADER_LEN + 1
-    }
-
-    /// How many bytes a listpack of these elements takes.
-    pub fn size_of<'a>(elems: impl Iterator<Item = Elem<'a>>) -> usize {
-        HEADER_LEN + 1 + elems.map(entry_size).sum::<usize>()
-    }
-
-    /// How many bytes the listpack would grow by if `elem` was added.
-    pub fn entry_size(elem: Elem<'_>) -> usize {
-        entry_size(elem)
     }
 
     fn end(&self) -> usize {
@@ -510,17 +529,17 @@ impl Listpack {
     }
 
     /// Moves the elements from number `index` on into a listpack of their own.
-    pub fn split_off(&mut self, index: usize) -> Listpack {
-        let Some(Position(at)) = self.seek(index) else { return Listpack::new() };
+    pub fn split_off(&mut self, index: usize) -> Self {
+        let Some(Position(at)) = self.seek(index) else { return Listpack::default() };
         let moved = self.len() - index;
-        let mut tail = Listpack::new();
+        let mut tail = Listpack::default();
         tail.append_entries(&self.as_bytes()[at..self.end()], moved);
         self.splice(at, self.end(), 0, -moved.cast_signed(), |_| {});
         tail
     }
 
     /// Adds all elements of `other` at the end.
-    pub fn append(&mut self, other: &Listpack) {
+    pub fn append(&mut self, other: &Self) {
         self.append_entries(&other.as_bytes()[HEADER_LEN..other.end()], other.len());
     }
 
@@ -545,9 +564,9 @@ impl Listpack {
     }
 }
 
-impl<'a> FromIterator<Elem<'a>> for Listpack {
-    fn from_iter<I: IntoIterator<Item = Elem<'a>>>(elems: I) -> Listpack {
-        let mut listpack = Listpack::new();
+impl<'a, B: Buffer> FromIterator<Elem<'a>> for Listpack<B> {
+    fn from_iter<I: IntoIterator<Item = Elem<'a>>>(elems: I) -> Self {
+        let mut listpack = Listpack::default();
         for elem in elems {
             listpack.push_back(elem);
         }
@@ -555,7 +574,7 @@ impl<'a> FromIterator<Elem<'a>> for Listpack {
     }
 }
 
-impl<'a> IntoIterator for &'a Listpack {
+impl<'a, B: Buffer> IntoIterator for &'a Listpack<B> {
     type Item = Elem<'a>;
     type IntoIter = Iter<'a>;
 

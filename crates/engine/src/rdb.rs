@@ -541,7 +541,7 @@ impl Visitor for Loader {
 
     fn list_chunk(&mut self, items: Listpack) -> Visit {
         if let Some(ValueMut::List(list)) = self.partial()?.entry.value_mut() {
-            list.push_chunk(items);
+            list.push_chunk(&items);
         }
         Ok(())
     }

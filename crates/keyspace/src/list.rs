@@ -16,7 +16,7 @@
 //!
 //! Limits: elements of less than 4 GiB. Removing elements does not join chunks.
 
-use base::listpack::{Elem, Listpack, Needle};
+use base::listpack::{self, Elem, Needle};
 
 use crate::btree::BTree;
 use crate::limits::Limits;
@@ -24,6 +24,7 @@ use crate::limits::Limits;
 mod chunk;
 mod chunks;
 mod iter;
+mod shared;
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +32,10 @@ pub(crate) use chunk::Chunk;
 pub use chunk::ChunkRef;
 pub(crate) use chunks::Chunks;
 pub use iter::Iter;
+pub use shared::Shared;
+
+/// The listpack of a short list, or of a chunk.
+pub type Listpack = listpack::Listpack<Shared>;
 
 /// Chunks looked at to estimate the memory of all.
 const SAMPLED_CHUNKS: usize = 16;
@@ -91,12 +96,12 @@ fn as_index(position: u64) -> usize {
 impl List {
     /// An empty list.
     pub fn new() -> List {
-        List(Form::Short(Listpack::new()))
+        List(Form::Short(Listpack::default()))
     }
 
-    /// Takes over a listpack; it becomes a long list's only chunk if it is over the limit.
-    pub fn from_listpack(listpack: Listpack, limits: &Limits) -> List {
-        let mut list = List(Form::Short(listpack));
+    /// The list of a listpack's elements; it becomes a long list's only chunk if it is over the limit.
+    pub fn from_listpack(listpack: &listpack::Listpack, limits: &Limits) -> List {
+        let mut list = List(Form::Short(listpack.moved()));
         list.reserve(0, 0, limits);
         list
     }
@@ -160,7 +165,7 @@ impl List {
     /// Bytes of heap memory, without this struct itself; for long lists estimated from some of the chunks.
     pub fn memory_usage(&self) -> usize {
         match &self.0 {
-            Form::Short(listpack) => listpack.capacity(),
+            Form::Short(listpack) => listpack.allocated(),
             Form::Long(chunks) => {
                 let sampled = chunks.len().clamp(1, SAMPLED_CHUNKS);
                 let bytes: usize = chunks.iter().take(sampled).map(Chunk::memory_usage).sum();
@@ -200,16 +205,16 @@ impl List {
     /// Removing lowers the limit to half, so that a list at the limit does not change its form with every command.
     fn shrunk(&mut self, limits: &Limits) {
         if self.is_empty() {
-            self.0 = Form::Short(Listpack::new());
+            self.0 = Form::Short(Listpack::default());
         } else {
             self.pack(2, limits);
         }
     }
 
     /// Adds a whole chunk of elements at the end, as read from RDB. Call [`List::loaded`] after the last one.
-    pub fn push_chunk(&mut self, listpack: Listpack) {
+    pub fn push_chunk(&mut self, listpack: &listpack::Listpack) {
         if !listpack.is_empty() {
-            self.chunks_mut().push_back(Chunk::packed(listpack));
+            self.chunks_mut().push_back(Chunk::packed(listpack.moved()));
         }
     }
 

@@ -14,7 +14,7 @@ use base::listpack::Listpack;
 use crate::btree::Branch;
 use crate::hash::{HashRef, Shape};
 use crate::hasher::hash;
-use crate::list::{Chunk, Chunks, ListShape};
+use crate::list::{self, Chunk, Chunks, ListShape};
 use crate::trie::{Trie, prefetch};
 use crate::value::ValueRef;
 use crate::zset::{Scored, Table};
@@ -63,12 +63,10 @@ pub(crate) enum Trail<'a> {
     List(&'a Chunks),
     /// The tree of those that are not at hand.
     Middle(Branch<'a, Chunk>),
-    /// The packed chunk at a list's end.
-    Chunk(&'a Listpack),
     /// A packed value, of which the first line is there.
     Packed(&'a Listpack),
-    /// A packed chunk, of which the first line is there.
-    ChunkEnd(&'a Listpack),
+    /// A short list, or a packed chunk at a list's end, of which the first line is there.
+    Chunk(&'a list::Listpack),
     /// The fields of a big hash.
     Fields(&'a Trie),
     /// A big sorted set.
@@ -114,10 +112,6 @@ impl<'a> Trail<'a> {
                 Err(chunk) => *self = chunk.and_then(Chunk::ask_listpack).map_or(Trail::End, Trail::Chunk),
             },
             Trail::Chunk(listpack) => {
-                prefetch(listpack.address());
-                *self = Trail::ChunkEnd(listpack);
-            }
-            Trail::ChunkEnd(listpack) => {
                 // An element is read before the end, or written beyond it.
                 let bytes = listpack.as_bytes().as_ptr_range();
                 let at = if end == End::Front { bytes.start } else { bytes.end };
@@ -158,7 +152,11 @@ impl<'a> Trail<'a> {
     fn enter(&mut self, value: ValueRef<'a>) -> Option<(&'a Trie, Sought)> {
         let packed = match value {
             ValueRef::List(list) => match list.shape() {
-                ListShape::Short(listpack) => Some(listpack),
+                ListShape::Short(listpack) => {
+                    prefetch(listpack.address());
+                    *self = Trail::Chunk(listpack);
+                    return None;
+                }
                 ListShape::Long(chunks) => {
                     prefetch(std::ptr::from_ref(chunks).cast());
                     *self = Trail::List(chunks);

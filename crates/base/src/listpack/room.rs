@@ -10,7 +10,8 @@
 //!              └───────────────┴────────┴──────────────────┴────────┘
 //! ```
 //!
-//! The handle is two words and knows nothing of its own: size and start are read from the bytes.
+//! The handle is two words and knows nothing of its own: size and start are read from the bytes. These are the listpack's own, or
+//! shared with others until one of them writes ([`Buffer`]).
 //!
 //! Limits: an unused room of one to three bytes at the front cannot be told; such a start is not chosen.
 
@@ -18,7 +19,60 @@ use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use core::ops::Deref;
+
 use super::{COUNT_UNKNOWN, END, HEADER_LEN};
+
+/// What a listpack's bytes are kept in.
+pub trait Buffer: Deref<Target = [u8]> {
+    /// How many bytes its allocation has beside them.
+    const OVERHEAD: usize;
+
+    /// So many bytes, all of them zero.
+    fn zeroed(len: usize) -> Self;
+
+    /// A copy of these bytes.
+    fn copy_of(bytes: &[u8]) -> Self;
+
+    /// The bytes, to be changed. Whoever shared them keeps them as they are.
+    fn bytes_mut(&mut self) -> &mut [u8];
+
+    /// Makes it longer or shorter at its end; new bytes are zero.
+    fn resize(&mut self, len: usize);
+
+    /// Another handle of the same bytes; `None` if they cannot be shared.
+    fn shared(&self) -> Option<Self>
+    where
+        Self: Sized;
+}
+
+impl Buffer for Box<[u8]> {
+    const OVERHEAD: usize = 0;
+
+    fn zeroed(len: usize) -> Self {
+        vec![0; len].into_boxed_slice()
+    }
+
+    fn copy_of(bytes: &[u8]) -> Self {
+        bytes.into()
+    }
+
+    #[inline]
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        self
+    }
+
+    fn resize(&mut self, len: usize) {
+        let mut bytes = core::mem::take(self).into_vec();
+        bytes.reserve_exact(len.saturating_sub(bytes.len()));
+        bytes.resize(len, 0);
+        *self = bytes.into_boxed_slice();
+    }
+
+    fn shared(&self) -> Option<Self> {
+        None
+    }
+}
 
 /// Set in the first word if it gives the start and not the size.
 const GAP: u32 = 1 << 31;
@@ -28,33 +82,26 @@ const GAP_MIN: usize = 4;
 const SHRINK_MIN: usize = 128;
 
 /// A listpack's bytes and the unused room around them.
-pub(super) struct Room(Box<[u8]>);
+pub(super) struct Room<B>(B);
 
-impl Clone for Room {
-    /// The copy has no unused room.
-    fn clone(&self) -> Room {
-        Room(self.bytes().into())
+impl<B: Buffer> Clone for Room<B> {
+    /// A copy, where it has to be one, has no unused room.
+    fn clone(&self) -> Self {
+        Room(self.0.shared().unwrap_or_else(|| B::copy_of(self.bytes())))
     }
 }
 
-/// Rounds a size up to one of eight sizes per doubling, so that growing byte by byte moves the allocation seldom and
-/// wastes at most an eighth.
-fn allocation_size(len: usize) -> usize {
-    let step = (len.next_power_of_two() / 16).max(8);
-    len.next_multiple_of(step)
+/// Rounds a capacity up so that the allocation has one of eight sizes per doubling: growing byte by byte moves it seldom and wastes
+/// at most an eighth.
+fn roomy<B: Buffer>(len: usize) -> usize {
+    let size = len + B::OVERHEAD;
+    let step = (size.next_power_of_two() / 16).max(8);
+    size.next_multiple_of(step) - B::OVERHEAD
 }
 
-impl Room {
-    /// Room of at least `capacity` bytes with an empty listpack in it.
-    pub(super) fn with_capacity(capacity: usize) -> Room {
-        let mut room = vec![0; capacity.max(HEADER_LEN + 1)].into_boxed_slice();
-        room[0] = HEADER_LEN as u8 + 1;
-        room[HEADER_LEN] = END;
-        Room(room)
-    }
-
+impl Room<Box<[u8]>> {
     /// Takes over a listpack's bytes, whose header gives their size.
-    pub(super) fn from_bytes(bytes: Vec<u8>) -> Room {
+    pub(super) fn from_bytes(bytes: Vec<u8>) -> Self {
         Room(bytes.into_boxed_slice())
     }
 
@@ -67,6 +114,22 @@ impl Room {
         let mut bytes = self.0.into_vec();
         bytes.truncate(len);
         bytes
+    }
+}
+
+impl<B: Buffer> Room<B> {
+    /// Room of at least `capacity` bytes with an empty listpack in it.
+    pub(super) fn with_capacity(capacity: usize) -> Self {
+        let mut room = B::zeroed(capacity.max(HEADER_LEN + 1));
+        let bytes = room.bytes_mut();
+        bytes[0] = HEADER_LEN as u8 + 1;
+        bytes[HEADER_LEN] = END;
+        Room(room)
+    }
+
+    /// A copy of a listpack's bytes.
+    pub(super) fn copy_of(bytes: &[u8]) -> Self {
+        Room(B::copy_of(bytes))
     }
 
     #[inline]
@@ -86,7 +149,7 @@ impl Room {
         self.word(self.start()) as usize
     }
 
-    /// The size of the allocation in bytes.
+    /// The size of the room in bytes.
     #[inline]
     pub(super) fn capacity(&self) -> usize {
         self.0.len()
@@ -109,39 +172,31 @@ impl Room {
     #[inline]
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
         let (start, len) = (self.start(), self.len());
-        &mut self.0[start..start + len]
+        &mut self.0.bytes_mut()[start..start + len]
     }
 
     /// Makes `bytes` bytes of room before the listpack, and none behind it.
     pub(super) fn reserve_front(&mut self, bytes: usize) {
         let (start, len) = (bytes.max(GAP_MIN), self.len());
-        let mut larger = vec![0; start + len];
-        larger[start..].copy_from_slice(self.bytes());
-        self.0 = larger.into_boxed_slice();
-        self.set_size(start, len);
+        let mut larger = B::zeroed(start + len);
+        larger.bytes_mut()[start..].copy_from_slice(self.bytes());
+        self.0 = larger;
+        set_size(self.0.bytes_mut(), start, len);
     }
 
     /// Makes `bytes` bytes of room behind the listpack, and none before it.
     pub(super) fn reserve_back(&mut self, bytes: usize) {
         let (start, len) = (self.start(), self.len());
         if start > 0 {
-            self.0.copy_within(start..start + len, 0);
+            self.0.bytes_mut().copy_within(start..start + len, 0);
         }
-        self.resize(len + bytes);
-    }
-
-    /// Changes the capacity of a room that has no room at the front.
-    fn resize(&mut self, capacity: usize) {
-        let mut bytes = core::mem::take(&mut self.0).into_vec();
-        bytes.reserve_exact(capacity.saturating_sub(bytes.len()));
-        bytes.resize(capacity, 0);
-        self.0 = bytes.into_boxed_slice();
+        self.0.resize(len + bytes);
     }
 
     /// Gives unused room back.
     pub(super) fn shrink_to_fit(&mut self) {
         if self.capacity() > self.len() {
-            *self = self.clone();
+            self.0 = B::copy_of(self.bytes());
         }
     }
 
@@ -153,13 +208,6 @@ impl Room {
         (u32::from_le_bytes([a, b, c, d]) as usize, u16::from_le_bytes([e, f]))
     }
 
-    /// Puts a header where the listpack begins now.
-    #[inline]
-    fn set_header(&mut self, start: usize, len: usize, count: u16) {
-        self.set_size(start, len);
-        self.0[start + 4..start + HEADER_LEN].copy_from_slice(&count.to_le_bytes());
-    }
-
     /// Makes one more entry of `size` bytes at the end, within the unused room, and gives its place to be written.
     /// Nothing where that room is too small, or the header cannot count the entry.
     #[inline]
@@ -169,8 +217,9 @@ impl Room {
         if start + len + size > self.capacity() || count >= COUNT_UNKNOWN - 1 {
             return None;
         }
-        self.set_header(start, len + size, count + 1);
-        let place = &mut self.0[start + len - 1..start + len + size];
+        let room = self.0.bytes_mut();
+        set_header(room, start, len + size, count + 1);
+        let place = &mut room[start + len - 1..start + len + size];
         place[size] = END;
         Some(&mut place[..size])
     }
@@ -184,8 +233,9 @@ impl Room {
         if count >= COUNT_UNKNOWN - 1 {
             return None;
         }
-        self.set_header(new_start, len + size, count + 1);
-        Some(&mut self.0[new_start + HEADER_LEN..][..size])
+        let room = self.0.bytes_mut();
+        set_header(room, new_start, len + size, count + 1);
+        Some(&mut room[new_start + HEADER_LEN..][..size])
     }
 
     /// Takes away the first entry, whose size is given, where that is no more than a new header. Says whether it did.
@@ -196,7 +246,7 @@ impl Room {
         if start + size < GAP_MIN || count == COUNT_UNKNOWN || self.is_wasteful(len - size) {
             return false;
         }
-        self.set_header(start + size, len - size, count - 1);
+        set_header(self.0.bytes_mut(), start + size, len - size, count - 1);
         true
     }
 
@@ -208,8 +258,9 @@ impl Room {
         if count == COUNT_UNKNOWN || self.is_wasteful(len - size) {
             return false;
         }
-        self.set_header(start, len - size, count - 1);
-        self.0[start + len - size - 1] = END;
+        let room = self.0.bytes_mut();
+        set_header(room, start, len - size, count - 1);
+        room[start + len - size - 1] = END;
         true
     }
 
@@ -228,18 +279,20 @@ impl Room {
             && let Some(new_start) = (start + to - from).checked_sub(size)
             && (new_start == 0 || new_start >= GAP_MIN)
         {
-            self.0.copy_within(start + 4..start + HEADER_LEN, new_start + 4);
-            self.set_size(new_start, new_len);
+            let room = self.0.bytes_mut();
+            room.copy_within(start + 4..start + HEADER_LEN, new_start + 4);
+            set_size(room, new_start, new_len);
         } else if start + new_len <= self.capacity() {
-            self.0.copy_within(start + to..start + old_len, start + from + size);
-            self.set_size(start, new_len);
+            let room = self.0.bytes_mut();
+            room.copy_within(start + to..start + old_len, start + from + size);
+            set_size(room, start, new_len);
         } else {
             self.grow(from, to, size, new_len);
         }
         if size < to - from && self.is_wasteful(new_len) {
-            let mut smaller = vec![0; allocation_size(new_len)];
-            smaller[..new_len].copy_from_slice(self.bytes());
-            self.0 = smaller.into_boxed_slice();
+            let mut smaller = B::zeroed(roomy::<B>(new_len));
+            smaller.bytes_mut()[..new_len].copy_from_slice(self.bytes());
+            self.0 = smaller;
         }
     }
 
@@ -248,35 +301,46 @@ impl Room {
         let (start, old_len) = (self.start(), self.len());
         if from > HEADER_LEN && start > old_len / 8 && new_len <= self.capacity() {
             // The head goes first: it moves to where nothing is needed, and the tail may then move over its old place.
-            self.0.copy_within(start..start + from, 0);
-            self.0.copy_within(start + to..start + old_len, from + size);
-            self.set_size(0, new_len);
+            let room = self.0.bytes_mut();
+            room.copy_within(start..start + from, 0);
+            room.copy_within(start + to..start + old_len, from + size);
+            set_size(room, 0, new_len);
             return;
         }
-        let capacity = allocation_size(new_len);
+        let capacity = roomy::<B>(new_len);
         let spare = capacity - new_len;
         if start == 0 && from > HEADER_LEN {
-            self.resize(capacity);
-            self.0.copy_within(to..old_len, from + size);
-            self.set_size(0, new_len);
+            self.0.resize(capacity);
+            let room = self.0.bytes_mut();
+            room.copy_within(to..old_len, from + size);
+            set_size(room, 0, new_len);
             return;
         }
         // What grows at the front gets its room there.
         let new_start = if from == HEADER_LEN && spare >= GAP_MIN { spare } else { 0 };
-        let mut larger = vec![0; capacity];
+        let mut larger = B::zeroed(capacity);
+        let room = larger.bytes_mut();
         let old = &self.0[start..start + old_len];
-        larger[new_start..new_start + from].copy_from_slice(&old[..from]);
-        larger[new_start + from + size..new_start + new_len].copy_from_slice(&old[to..]);
-        self.0 = larger.into_boxed_slice();
-        self.set_size(new_start, new_len);
+        room[new_start..new_start + from].copy_from_slice(&old[..from]);
+        room[new_start + from + size..new_start + new_len].copy_from_slice(&old[to..]);
+        set_size(room, new_start, new_len);
+        self.0 = larger;
     }
+}
 
-    #[inline]
-    fn set_size(&mut self, start: usize, len: usize) {
-        if start > 0 {
-            self.0[..GAP_MIN].copy_from_slice(&(GAP | start as u32).to_le_bytes());
-        }
-        let total = u32::try_from(len).expect("a listpack stays below 1 GiB");
-        self.0[start..start + 4].copy_from_slice(&total.to_le_bytes());
+/// Puts a header where the listpack begins now.
+#[inline]
+fn set_header(room: &mut [u8], start: usize, len: usize, count: u16) {
+    set_size(room, start, len);
+    room[start + 4..start + HEADER_LEN].copy_from_slice(&count.to_le_bytes());
+}
+
+/// Says where the listpack begins now and how long it is.
+#[inline]
+fn set_size(room: &mut [u8], start: usize, len: usize) {
+    if start > 0 {
+        room[..GAP_MIN].copy_from_slice(&(GAP | start as u32).to_le_bytes());
     }
+    let total = u32::try_from(len).expect("a listpack stays below 1 GiB");
+    room[start..start + 4].copy_from_slice(&total.to_le_bytes());
 }

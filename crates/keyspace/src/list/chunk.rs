@@ -1,8 +1,9 @@
 //! The pieces of a long list: packed chunks of several elements, and plain ones that are a single long string.
 
-use base::listpack::{Elem, Listpack, Needle};
+use base::listpack::{Buffer, Elem, Needle};
 use triomphe::Arc;
 
+use super::{Listpack, Shared};
 use crate::btree::Item;
 use crate::limits::Limits;
 use crate::trie::prefetch;
@@ -15,11 +16,13 @@ const FRAME: usize = 7;
 /// The most that an entry takes beside its text.
 const ENTRY_MAX: usize = 10;
 
-/// How many bytes of room the chunk at a list's end gets: it will be filled, so it grows by doubling, up to what a chunk may hold.
+/// How many bytes of room the chunk at a list's end gets: it will be filled, so its allocation grows by doubling, up to what a chunk
+/// may hold.
 fn growth(len: usize, added: usize, limits: &Limits) -> usize {
     let (bytes_max, _) = limits.list_chunk();
-    let doubled = len.next_power_of_two().max(len + len / 2).min(bytes_max);
-    doubled.saturating_sub(len).max(added + ENTRY_MAX)
+    let size = len + Shared::OVERHEAD;
+    let doubled = size.next_power_of_two().max(size + size / 2).min(bytes_max);
+    doubled.saturating_sub(size).max(added + ENTRY_MAX)
 }
 
 /// A chunk of a list, as it is written to RDB.
@@ -33,7 +36,7 @@ pub enum ChunkRef<'a> {
 
 #[derive(Clone)]
 enum Data {
-    Packed(Arc<Listpack>),
+    Packed(Listpack),
     Plain(Arc<Vec<u8>>),
 }
 
@@ -61,7 +64,7 @@ impl Chunk {
     pub(super) fn packed(listpack: Listpack) -> Chunk {
         let len = listpack.len();
         assert!(len > 0, "a chunk has elements");
-        Chunk { len, data: Data::Packed(Arc::new(listpack)) }
+        Chunk { len, data: Data::Packed(listpack) }
     }
 
     /// A chunk of one element that is too long to share a chunk.
@@ -92,17 +95,16 @@ impl Chunk {
     /// The chunk as a listpack of its own, if it is packed.
     pub(super) fn into_listpack(self) -> Option<Listpack> {
         match self.data {
-            Data::Packed(listpack) => Some(Arc::unwrap_or_clone(listpack)),
+            Data::Packed(listpack) => Some(listpack),
             Data::Plain(_) => None,
         }
     }
 
-    /// Asks for the handle of a packed chunk's listpack, which is not read yet.
+    /// Asks for the start of a packed chunk's listpack.
     pub(crate) fn ask_listpack(&self) -> Option<&Listpack> {
         match &self.data {
             Data::Packed(listpack) => {
-                let listpack: &Listpack = listpack;
-                prefetch(std::ptr::from_ref(listpack).cast());
+                prefetch(listpack.address());
                 Some(listpack)
             }
             Data::Plain(_) => None,
@@ -111,11 +113,11 @@ impl Chunk {
 
     /// Bytes of heap memory.
     pub(super) fn memory_usage(&self) -> usize {
-        let (shared, own) = match &self.data {
-            Data::Packed(listpack) => (size_of::<Listpack>(), listpack.capacity()),
-            Data::Plain(bytes) => (size_of::<Vec<u8>>(), bytes.capacity()),
+        let own = match &self.data {
+            Data::Packed(listpack) => listpack.allocated(),
+            Data::Plain(bytes) => size_of::<Vec<u8>>() + bytes.capacity(),
         };
-        size_of::<usize>() + shared + own
+        size_of::<usize>() + own
     }
 
     pub(super) fn get(&self, index: usize) -> Elem<'_> {
@@ -147,10 +149,10 @@ impl Chunk {
         }
     }
 
-    /// The listpack, no longer shared with any other list.
+    /// The listpack, to be changed.
     fn listpack_mut(&mut self) -> &mut Listpack {
         match &mut self.data {
-            Data::Packed(listpack) => Arc::make_mut(listpack),
+            Data::Packed(listpack) => listpack,
             Data::Plain(_) => unreachable!("a plain chunk is replaced as a whole"),
         }
     }
@@ -232,7 +234,6 @@ impl Chunk {
         let large = limits.is_large_in_list(value.len());
         match &mut self.data {
             Data::Packed(listpack) if !large => {
-                let listpack = Arc::make_mut(listpack);
                 let position = listpack.seek(index).expect("the index is inside the chunk");
                 listpack.replace(position, Elem::from(value));
                 true
@@ -257,7 +258,7 @@ impl Chunk {
         let tail = self.listpack_mut().split_off(index);
         let len = self.len - index;
         self.len = index;
-        Chunk { len, data: Data::Packed(Arc::new(tail)) }
+        Chunk { len, data: Data::Packed(tail) }
     }
 
     /// Adds all elements of `other`, which this chunk allows.

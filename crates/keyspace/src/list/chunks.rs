@@ -151,7 +151,7 @@ impl Chunks {
     /// The chunks from the one that covers a position on, in order or backwards, and how far into that chunk the position is.
     pub(super) fn iter_from(&self, position: u64, backwards: bool) -> (Iter<'_>, u64) {
         let (front, middle) = (weight(&self.front), self.middle.weight());
-        let mut iter = Iter { ahead: None, middle: Middle::Passed, behind: None, backwards };
+        let mut iter = Iter { ahead: None, tree: None, middle: None, behind: None, backwards };
         let (first, last) = (self.front.as_ref(), self.back.as_ref());
         (iter.ahead, iter.behind) = if backwards { (last, first) } else { (first, last) };
         if position >= self.weight() {
@@ -162,7 +162,7 @@ impl Chunks {
             if backwards {
                 iter.ahead = None;
             } else {
-                iter.middle = Middle::Ahead(&self.middle);
+                iter.tree = Some(&self.middle);
             }
             return (iter, position);
         }
@@ -171,11 +171,11 @@ impl Chunks {
             iter.ahead = None;
             let (chunks, inside) =
                 if backwards { self.middle.iter_back_from(inside) } else { self.middle.iter_from(inside) };
-            iter.middle = Middle::Inside(chunks);
+            iter.middle = Some(chunks);
             return (iter, inside);
         }
         if backwards {
-            iter.middle = Middle::Ahead(&self.middle);
+            iter.tree = Some(&self.middle);
         } else {
             iter.ahead = None;
         }
@@ -183,19 +183,14 @@ impl Chunks {
     }
 }
 
-/// How far a walk has come with the tree, whose iterator is made when it is needed: it is large.
-#[derive(Clone)]
-enum Middle<'a> {
-    Ahead(&'a BTree<Chunk>),
-    Inside(btree::Iter<'a, Chunk>),
-    Passed,
-}
-
 /// Iterator over chunks, forwards or backwards.
 #[derive(Clone)]
 pub(super) struct Iter<'a> {
     ahead: Option<&'a Chunk>,
-    middle: Middle<'a>,
+    /// The tree, as long as nothing of it was given.
+    tree: Option<&'a BTree<Chunk>>,
+    /// The walk in it, which is made late because it is large.
+    middle: Option<btree::Iter<'a, Chunk>>,
     behind: Option<&'a Chunk>,
     backwards: bool,
 }
@@ -207,19 +202,13 @@ impl<'a> Iterator for Iter<'a> {
         if let Some(chunk) = self.ahead.take() {
             return Some(chunk);
         }
-        loop {
-            match &mut self.middle {
-                Middle::Inside(chunks) => match chunks.next() {
-                    Some(chunk) => return Some(chunk),
-                    None => self.middle = Middle::Passed,
-                },
-                Middle::Ahead(tree) => {
-                    let last = tree.weight().saturating_sub(1);
-                    self.middle =
-                        Middle::Inside(if self.backwards { tree.iter_back_from(last).0 } else { tree.iter() });
-                }
-                Middle::Passed => return self.behind.take(),
-            }
+        if let Some(tree) = self.tree.take() {
+            let last = tree.weight().saturating_sub(1);
+            self.middle = Some(if self.backwards { tree.iter_back_from(last).0 } else { tree.iter() });
         }
+        if let Some(chunk) = self.middle.as_mut().and_then(Iterator::next) {
+            return Some(chunk);
+        }
+        self.behind.take()
     }
 }

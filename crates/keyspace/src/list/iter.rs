@@ -1,7 +1,8 @@
 //! Walking over a list's elements in either direction, across chunks.
 
-use base::listpack::{self, Elem, Listpack};
+use base::listpack::{self, Elem};
 
+use super::Listpack;
 use super::chunk::{Chunk, ChunkRef};
 use super::chunks::{self, Chunks};
 

@@ -283,12 +283,12 @@ fn forms_change_where_those_of_redis_do() {
 
 #[test]
 fn loading_chooses_the_form() {
-    let pack = |count: usize| Listpack::from_iter((0..count as i64).map(Elem::Int));
+    let pack = |count: usize| base::listpack::Listpack::from_iter((0..count as i64).map(Elem::Int));
     let limits = limits(4);
     let load = |chunks: &[usize]| {
         let mut list = List::new();
         for &count in chunks {
-            list.push_chunk(pack(count));
+            list.push_chunk(&pack(count));
         }
         list.loaded(&limits);
         (list.encoding(), list.chunk_count(), list.len())
@@ -296,8 +296,8 @@ fn loading_chooses_the_form() {
     assert_eq!(load(&[4]), ("listpack", 1, 4));
     assert_eq!(load(&[5]), ("quicklist", 1, 5));
     assert_eq!(load(&[2, 0, 1]), ("quicklist", 2, 3));
-    assert_eq!(List::from_listpack(pack(4), &limits).encoding(), "listpack");
-    assert_eq!(List::from_listpack(pack(5), &limits).encoding(), "quicklist");
+    assert_eq!(List::from_listpack(&pack(4), &limits).encoding(), "listpack");
+    assert_eq!(List::from_listpack(&pack(5), &limits).encoding(), "quicklist");
     let mut plain = List::new();
     plain.push_plain(vec![b'x'; 10_000]);
     plain.loaded(&limits);
