@@ -40,7 +40,7 @@ impl Default for Limits {
 }
 
 /// How large a chunk of a list may be when elements are counted and not bytes.
-const COUNTED_BYTES_MAX: usize = 8192;
+pub(crate) const COUNTED_BYTES_MAX: usize = 8192;
 
 impl Limits {
     /// The limits of a list's chunk in bytes and in elements; the one that does not apply is `usize::MAX`.

@@ -5,7 +5,7 @@ use triomphe::Arc;
 
 use super::{Listpack, Shared};
 use crate::btree::Item;
-use crate::limits::Limits;
+use crate::limits::{COUNTED_BYTES_MAX, Limits};
 use crate::trie::prefetch;
 
 /// What Redis reckons for an element's encoding when it looks whether the element still fits.
@@ -16,13 +16,17 @@ const FRAME: usize = 7;
 /// The most that an entry takes beside its text.
 const ENTRY_MAX: usize = 10;
 
-/// How many bytes of room the chunk at a list's end gets: it will be filled, so its allocation grows by doubling, up to what a chunk
-/// may hold.
+/// How many bytes of room the chunk at a list's end gets: it will be filled, so its allocation grows in few steps (an eighth, a half,
+/// all) up to what a chunk may hold. The list has at least one full chunk besides, so that this is little of it.
 fn growth(len: usize, added: usize, limits: &Limits) -> usize {
-    let (bytes_max, _) = limits.list_chunk();
-    let size = len + Shared::OVERHEAD;
-    let doubled = size.next_power_of_two().max(size + size / 2).min(bytes_max);
-    doubled.saturating_sub(size).max(added + ENTRY_MAX)
+    let bytes_max = match limits.list_chunk() {
+        (usize::MAX, _) => COUNTED_BYTES_MAX,
+        (bytes_max, _) => bytes_max,
+    };
+    let needed = len + added + ENTRY_MAX;
+    let steps = [bytes_max / 8, bytes_max / 2, bytes_max];
+    let step = steps.into_iter().map(|step| step - Shared::OVERHEAD).find(|step| needed <= *step);
+    step.unwrap_or(needed).min(8 * needed) - len
 }
 
 /// A chunk of a list, as it is written to RDB.
