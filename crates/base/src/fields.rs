@@ -76,6 +76,15 @@ impl Edit<'_> {
         self.old_len - self.place.len() + self.size()
     }
 
+    /// Makes the change in bytes of one's own.
+    pub fn apply(&self, bytes: &mut Vec<u8>) {
+        let (new_len, tail) = (self.new_len(), self.place.start + self.size());
+        bytes.resize(new_len.max(self.old_len), 0);
+        bytes.copy_within(self.place.end..self.old_len, tail);
+        bytes.truncate(new_len);
+        self.write(bytes);
+    }
+
     /// Completes the change in `bytes`, where [`Edit::place`] has [`Edit::size`] bytes by now.
     pub fn write(&self, bytes: &mut [u8]) {
         bytes[..COUNT_LEN].copy_from_slice(&(self.count as u16).to_le_bytes());
@@ -221,11 +230,13 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
+    /// Makes a change in both ways.
     fn apply(bytes: &mut Vec<u8>, edit: &Edit<'_>) {
-        let place = edit.place();
-        bytes.splice(place.clone(), core::iter::repeat_n(0xee, edit.size()));
-        assert_eq!(bytes.len(), edit.new_len());
-        edit.write(bytes);
+        let mut other = bytes.clone();
+        other.splice(edit.place(), core::iter::repeat_n(0xee, edit.size()));
+        edit.write(&mut other);
+        edit.apply(bytes);
+        assert_eq!((&other, other.len()), (&*bytes, edit.new_len()));
     }
 
     fn text() -> impl Strategy<Value = Vec<u8>> {

@@ -179,7 +179,9 @@ impl Entry {
     }
 
     fn object(key: &[u8], value: Value, expire: Option<i64>, access: u32) -> Entry {
-        if let Value::Hash(Hash(Form::Packed(fields))) = &value {
+        if let Value::Hash(Hash(form)) = &value
+            && let Some(fields) = form.packed()
+        {
             let (entry, payload) = Entry::allocate(Kind::Fields, key, expire, access, fields.len());
             // SAFETY: the fresh entry has `fields.len()` bytes of payload, which nobody else sees yet.
             unsafe { payload.copy_from_nonoverlapping(fields.as_ptr(), fields.len()) };
@@ -521,6 +523,12 @@ impl Entry {
     pub(crate) fn edit_fields(&mut self, edit: &Edit<'_>) {
         debug_assert_eq!(self.kind(), Kind::Fields);
         edit.write(self.splice_payload(edit.place(), edit.size()));
+    }
+
+    /// Replaces all fields of a packed hash.
+    pub(crate) fn set_fields(&mut self, fields: &[u8]) {
+        debug_assert_eq!(self.kind(), Kind::Fields);
+        self.splice_payload(0..self.val_len(), fields.len()).copy_from_slice(fields);
     }
 
     /// Makes the part `place` of the payload `size` bytes long, whose content is still to be written, and this handle the only one.

@@ -16,7 +16,7 @@
 //!
 //! Limits: packed fields take at most 64 KiB together; with limits that would allow more, a hash becomes a table there.
 
-use base::fields::{self, FIELDS_MAX_BYTES, Fields, NO_FIELDS};
+use base::fields::{self, Edit, FIELDS_MAX_BYTES, Fields, NO_FIELDS};
 use base::listpack::{self, Elem, Listpack};
 
 use crate::entry::Entry;
@@ -32,8 +32,20 @@ pub struct Hash(pub(crate) Form);
 /// What a hash is made of.
 #[derive(Clone)]
 pub(crate) enum Form {
+    /// Fields as `base::fields` spells them; without any byte if there are none.
     Packed(Vec<u8>),
     Table(Box<Trie>),
+}
+
+impl Form {
+    /// The bytes of the fields of a packed hash.
+    pub(crate) fn packed(&self) -> Option<&[u8]> {
+        match self {
+            Form::Packed(bytes) if bytes.is_empty() => Some(NO_FIELDS),
+            Form::Packed(bytes) => Some(bytes),
+            Form::Table(_) => None,
+        }
+    }
 }
 
 /// A hash to be read.
@@ -72,7 +84,7 @@ impl std::fmt::Debug for HashRef<'_> {
 impl Hash {
     /// An empty hash.
     pub fn new() -> Hash {
-        Hash(Form::Packed(NO_FIELDS.to_vec()))
+        Hash(Form::Packed(Vec::new()))
     }
 
     /// The hash of a listpack of fields and values; a table if these are more or longer than a packed one may be.
@@ -93,10 +105,19 @@ impl Hash {
     /// The hash, to be read.
     pub fn as_ref(&self) -> HashRef<'_> {
         HashRef(match &self.0 {
-            Form::Packed(bytes) => Shape::Packed(Fields::new(bytes)),
             Form::Table(table) => Shape::Table(table),
+            form => Shape::Packed(Fields::new(form.packed().expect("it is no table"))),
         })
     }
+}
+
+/// What the encoding of a short field or value takes beside its text, at most.
+const ENCODING_MAX: usize = 5;
+
+/// Whether a hash stays packed with this change.
+fn fits(edit: &Edit<'_>, limits: &Limits) -> bool {
+    let too_many = edit.adds() && edit.count() > limits.hash_max_listpack_entries;
+    !too_many && edit.new_len() <= FIELDS_MAX_BYTES
 }
 
 /// A table of some fields.
@@ -246,14 +267,46 @@ impl<'a> HashMut<'a> {
         }
     }
 
+    /// Sets some fields, one after the other; how many are new.
+    pub fn insert_all<'b>(
+        &mut self,
+        mut pairs: impl Iterator<Item = (&'b [u8], &'b [u8])> + Clone,
+        limits: &Limits,
+    ) -> usize {
+        let (mut count, mut bytes, mut longest) = (0, 0, 0);
+        for (field, value) in pairs.clone() {
+            count += 1;
+            bytes += field.len() + value.len() + 2 * ENCODING_MAX;
+            longest = longest.max(field.len()).max(value.len());
+        }
+        self.reserve(count, longest, limits);
+        let mut added = 0;
+        if let Shape::Packed(fields) = self.as_ref().0 {
+            // They are set in a copy, so that the entry grows but once.
+            let mut copy = Vec::with_capacity(fields.as_bytes().len() + bytes);
+            copy.extend_from_slice(fields.as_bytes());
+            let mut left = pairs.clone();
+            while let Some((field, value)) = left.next() {
+                let edit = Fields::new(&copy).set(field, value);
+                if !fits(&edit, limits) {
+                    break;
+                }
+                edit.apply(&mut copy);
+                added += usize::from(edit.adds());
+                pairs = left.clone();
+            }
+            self.0.set_fields(&copy);
+        }
+        added + pairs.filter(|(field, value)| self.insert(field, value, limits)).count()
+    }
+
     /// Sets a field; true if it is new.
     #[inline]
     pub fn insert(&mut self, field: &[u8], value: &[u8], limits: &Limits) -> bool {
         self.reserve(1, field.len().max(value.len()), limits);
         if let Shape::Packed(fields) = self.as_ref().0 {
             let edit = fields.set(field, value);
-            let too_many = edit.adds() && edit.count() > limits.hash_max_listpack_entries;
-            if !too_many && edit.new_len() <= FIELDS_MAX_BYTES {
+            if fits(&edit, limits) {
                 self.0.edit_fields(&edit);
                 return edit.adds();
             }

@@ -35,6 +35,10 @@ fn pairs(hash: HashRef<'_>) -> Vec<(Vec<u8>, Vec<u8>)> {
     pairs
 }
 
+fn pairs_of(entry: &Entry) -> Vec<(Vec<u8>, Vec<u8>)> {
+    pairs(read(entry))
+}
+
 fn check_equal(hash: HashRef<'_>, model: &Model) {
     assert_eq!((hash.len(), hash.is_empty()), (model.len(), model.is_empty()));
     assert!(pairs(hash).into_iter().eq(model.clone()));
@@ -68,6 +72,22 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn many_at_once_are_as_one_by_one(groups in vec(vec((text(), text()), 0..10), 1..8), entries in 0usize..14) {
+        let limits = Limits { hash_max_listpack_entries: entries, hash_max_listpack_value: 5000, ..Limits::default() };
+        let (mut together, mut alone) = (empty(), empty());
+        for group in &groups {
+            let pairs = || group.iter().map(|(field, value)| (&field[..], &value[..]));
+            let added = HashMut::new(&mut together).insert_all(pairs(), &limits);
+            // A group that is larger than a packed hash may be decides before its first field.
+            HashMut::new(&mut alone).reserve(group.len(), 0, &limits);
+            let one_by_one = pairs().filter(|(field, value)| insert(&mut alone, field, value, &limits)).count();
+            prop_assert_eq!(added, one_by_one);
+            prop_assert_eq!(pairs_of(&together), pairs_of(&alone));
+            prop_assert_eq!(read(&together).encoding(), read(&alone).encoding());
+        }
+    }
 
     #[test]
     fn behaves_as_a_map(steps in vec((0u8..8, text(), text()), 1..80)) {

@@ -51,15 +51,13 @@ fn set_fields(e: &mut Engine, a: &Args, command: &str) -> Result<i64> {
     let limits = e.store.limits;
     let mut hash = e.store.hash_or_new(&a[1])?;
     let n = (a.len() - 2) / 2;
-    if n > 1 {
-        hash.reserve(n, a.iter_from(2).map(<[u8]>::len).max().unwrap_or(0), &limits);
-    }
-    let mut added = 0;
-    for i in (2..a.len()).step_by(2) {
-        added += i64::from(hash.insert(&a[i], &a[i + 1], &limits));
-    }
+    let added = if n == 1 {
+        usize::from(hash.insert(&a[2], &a[3], &limits))
+    } else {
+        hash.insert_all((2..a.len()).step_by(2).map(|i| (&a[i], &a[i + 1])), &limits)
+    };
     e.store.changed(Classes::HASH, "hset", &a[1], n as u64);
-    Ok(added)
+    Ok(added as i64)
 }
 
 fn hsetnx(e: &mut Engine, a: &Args) -> Result {
