@@ -125,8 +125,7 @@ impl Engine {
             deadline_ms,
             ended_only_by: None,
         };
-        self.blocking.waits.insert(key, wait);
-        self.clients[key].flags.set(ClientFlags::BLOCKED, true);
+        self.park(key, wait);
     }
 
     /// Whether the command that has just run, for the first time or again, has to wait.
@@ -161,8 +160,7 @@ impl Engine {
             deadline_ms,
             ended_only_by: None,
         };
-        self.blocking.waits.insert(key, wait);
-        self.clients[key].flags.set(ClientFlags::BLOCKED, true);
+        self.park(key, wait);
     }
 
     /// The running client waits for the server to stop.
@@ -173,6 +171,14 @@ impl Engine {
     /// The running client waits for an answer that comes from outside, by [`Engine::answer`].
     pub fn block_for_answer(&mut self, args: &Args) {
         self.block_until(args, End::Answer);
+    }
+
+    /// Makes a client wait. Its request counts among those that it has had executed when the wait is over.
+    fn park(&mut self, key: ClientKey, wait: Wait) {
+        self.blocking.waits.insert(key, wait);
+        let client = &mut self.clients[key];
+        client.flags.set(ClientFlags::BLOCKED, true);
+        client.traffic.commands -= 1;
     }
 
     fn block_until(&mut self, args: &Args, end: End) {
@@ -186,8 +192,7 @@ impl Engine {
             deadline_ms: None,
             ended_only_by: Some(end),
         };
-        self.blocking.waits.insert(key, wait);
-        self.clients[key].flags.set(ClientFlags::BLOCKED, true);
+        self.park(key, wait);
     }
 
     /// Answers a client that waits for that, and lets it go on.
@@ -243,6 +248,7 @@ impl Engine {
         self.forget_blocked(key);
         if let Some(client) = self.clients.get_mut(key) {
             client.flags.set(ClientFlags::BLOCKED, false);
+            client.traffic.commands += 1;
             self.orders.push(Order::Resume(key));
         }
     }

@@ -152,6 +152,25 @@ fn the_first_to_wait_is_served_first() {
 }
 
 #[test]
+fn a_request_counts_when_its_wait_is_over() {
+    let mut s = Server::new();
+    let (a, b) = (s.client(), s.client());
+    let count = |s: &mut Server, name: &str| {
+        let list = s.raw("CLIENT LIST");
+        let line = list.lines().find(|line| line.contains(&format!(" name={name} "))).expect("it is listed");
+        line.rsplit_once("tot-cmds=").unwrap().1.to_owned()
+    };
+    s.run_as(a, "CLIENT SETNAME a");
+    s.run_as(b, "CLIENT SETNAME b");
+    s.blocks(a, "BLPOP l 0");
+    s.blocks(b, "BLPOP k 0.1");
+    assert_eq!((count(&mut s, "a"), count(&mut s, "b")), ("1".into(), "1".into()));
+    s.check(&[("RPUSH l x", "1")]);
+    s.pass(100);
+    assert_eq!((count(&mut s, "a"), count(&mut s, "b")), ("2".into(), "2".into()));
+}
+
+#[test]
 fn serving_one_may_serve_the_next() {
     let mut s = Server::new();
     let (a, b) = (s.client(), s.client());
