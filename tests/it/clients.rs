@@ -1,9 +1,11 @@
 //! Client libraries and stock tools work unchanged.
 
+use crate::support::client::{text, texts};
 use crate::support::data::fill;
-use crate::support::{Folder, Server, have, missing, ours};
+use crate::support::{Folder, Server, have, missing, ours, redis};
 use redis::{AsyncCommands, Commands, RedisResult};
-use std::collections::{BTreeSet, HashMap};
+use resp::Value;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::process::Command;
 
 fn url(server: &Server) -> String {
@@ -235,4 +237,58 @@ fn stock_cli() {
     std::fs::rename(&file, copy.folder.file("dump.rdb")).unwrap();
     copy.restart();
     assert_eq!(copy.text(&["GET", "k"]), "v");
+}
+
+/// What `COMMAND DOCS` says of each command and subcommand, apart from sentences.
+fn docs(server: &Server) -> BTreeMap<String, BTreeMap<String, Vec<String>>> {
+    fn add(all: &mut BTreeMap<String, BTreeMap<String, Vec<String>>>, reply: &Value) {
+        let Value::Array(commands) = reply else { panic!("no array: {reply:?}") };
+        for pair in commands.chunks(2) {
+            let Value::Array(facts) = &pair[1] else { panic!("no array: {:?}", pair[1]) };
+            let mut said = BTreeMap::new();
+            for fact in facts.chunks(2) {
+                let versions = |value: &Value| match value {
+                    Value::Array(changes) => changes.iter().map(|change| texts(change)[0].clone()).collect(),
+                    other => panic!("no array: {other:?}"),
+                };
+                match text(&fact[0]).as_str() {
+                    "subcommands" => add(all, &fact[1]),
+                    name @ ("since" | "group") => {
+                        said.insert(name.to_owned(), vec![text(&fact[1])]);
+                    }
+                    "history" => drop(said.insert("history".into(), versions(&fact[1]))),
+                    "complexity" => drop(said.insert("complexity".into(), Vec::new())),
+                    _ => {}
+                }
+            }
+            all.insert(text(&pair[0]), said);
+        }
+    }
+    let mut all = BTreeMap::new();
+    add(&mut all, &server.call(&["COMMAND", "DOCS"]));
+    all
+}
+
+#[test]
+fn commands_are_documented_as_redis_documents_them() {
+    let Some(redis) = redis(&[]) else { return };
+    let (ours, theirs) = (docs(&ours(&[])), docs(&redis));
+    let mut compared = 0;
+    for (name, said) in &ours {
+        let Some(expected) = theirs.get(name) else { continue };
+        compared += 1;
+        for fact in ["since", "group", "complexity", "history"] {
+            let mut said = said.get(fact).cloned();
+            // What came after the version of the peer.
+            if let Some(versions) = said.as_mut().filter(|_| fact == "history") {
+                versions.retain(|version| version.as_str() < "7.1");
+            }
+            let said = said.filter(|versions| fact != "history" || !versions.is_empty());
+            // CLIENT PAUSE was said to be of a version that nobody had.
+            if (&name[..], fact) != ("client|pause", "since") {
+                assert_eq!(said.as_ref(), expected.get(fact), "{fact} of {name}");
+            }
+        }
+    }
+    assert!(compared > 200, "{compared}");
 }

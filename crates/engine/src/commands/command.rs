@@ -23,20 +23,42 @@ pub const COMMANDS: super::Family = &[
     ("command|list", Run::Plain(list)),
 ];
 
-/// What commands do, one sentence each: lines of `name<TAB>sentence`.
+/// What commands do, one sentence each, and what they cost: lines of `name<TAB>sentence<TAB>complexity`.
 static SUMMARIES: &str = include_str!("../../summaries.txt");
 
-/// The sentence for a command, empty where there is none.
-pub fn summary(name: &str) -> &'static str {
-    if name.ends_with("|help") {
-        return "Lists the subcommands and what they do.";
-    }
+/// What later versions of Redis changed: lines of `name<TAB>version<TAB>sentence`.
+static HISTORY: &str = include_str!("../../history.txt");
+
+/// The line of a command in `SUMMARIES`, after its name.
+fn said_of(name: &str) -> &'static str {
     static BY_NAME: OnceLock<HashMap<&'static str, &'static str>> = OnceLock::new();
     BY_NAME
         .get_or_init(|| SUMMARIES.lines().filter_map(|line| line.split_once('\t')).collect())
         .get(name)
         .copied()
         .unwrap_or("")
+}
+
+/// The sentence for a command, empty where there is none.
+pub fn summary(name: &str) -> &'static str {
+    if name.ends_with("|help") {
+        return "Lists the subcommands and what they do.";
+    }
+    said_of(name).split('\t').next().unwrap_or("")
+}
+
+/// What a command costs, empty where nothing is said of it.
+fn complexity(name: &str) -> &'static str {
+    if name.ends_with("|help") {
+        return "O(1)";
+    }
+    said_of(name).split_once('\t').map_or("", |(_, complexity)| complexity)
+}
+
+/// Versions that changed a command, and what they changed.
+fn history(name: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let changes = HISTORY.lines().filter_map(|line| line.split_once('\t'));
+    changes.filter(move |(of, _)| *of == name).filter_map(|(_, change)| change.split_once('\t'))
 }
 
 /// The first key, the last (from the end if negative) and the step, as clients older than key
@@ -228,7 +250,9 @@ fn doc(out: &mut Out, command: &Command) {
         };
         text(out, "summary", summary(spec.name));
         text(out, "since", spec.since);
-        text(out, "group", spec.group);
+        // Where it is said on the wire, the words of a family's name are joined by a hyphen.
+        text(out, "group", &spec.group.replace('_', "-"));
+        text(out, "complexity", complexity(spec.name));
         let flags = [(!spec.deprecated_since.is_empty(), "deprecated"), (SYSTEM.contains(&spec.name), "syscmd")];
         if flags.iter().any(|(on, _)| *on) {
             out.bulk(b"doc_flags");
@@ -244,6 +268,17 @@ fn doc(out: &mut Out, command: &Command) {
         };
         text(out, "deprecated_since", spec.deprecated_since);
         text(out, "replaced_by", spec.replaced_by);
+        let changes = history(spec.name).count();
+        if changes > 0 {
+            out.bulk(b"history");
+            out.set(changes);
+            for (version, change) in history(spec.name) {
+                out.array(2);
+                out.bulk(version.as_bytes());
+                out.bulk(change.as_bytes());
+            }
+            n += 1;
+        }
         if !spec.args.is_empty() {
             out.bulk(b"arguments");
             arguments(out, spec.args);
@@ -448,6 +483,24 @@ mod tests {
         let all = CommandTable::get().iter_all().chain(CommandTable::of_sentinel().iter_all());
         let missing: Vec<&str> = all.map(|c| c.spec.name).filter(|name| summary(name).is_empty()).collect();
         assert_eq!(missing, Vec::<&str>::new());
+    }
+
+    #[test]
+    fn costs_and_changes_are_told_of() {
+        // What these cost depends on what others do; Redis says nothing of it either.
+        const OPEN: &[&str] = &["lolwut", "monitor", "psync", "sync"];
+        let all = || CommandTable::get().iter_all().chain(CommandTable::of_sentinel().iter_all()).map(|c| c.spec);
+        let missing: Vec<&str> = all().map(|s| s.name).filter(|name| complexity(name).is_empty()).collect();
+        assert!(missing.iter().all(|name| OPEN.contains(name)), "{missing:?}");
+        for line in HISTORY.lines() {
+            let Some((name, (version, change))) =
+                line.split_once('\t').and_then(|(n, c)| Some((n, c.split_once('\t')?)))
+            else {
+                panic!("{line:?} has no three parts")
+            };
+            let spec = all().find(|spec| spec.name == name).unwrap_or_else(|| panic!("there is no {name}"));
+            assert!(spec.changed_in.contains(&version) && change.ends_with('.'), "{line}");
+        }
     }
 
     #[test]
