@@ -217,8 +217,8 @@ impl<B: Buffer> Listpack<B> {
         Listpack(Room::with_capacity(bytes.min(LISTPACK_MAX_BYTES)))
     }
 
-    /// The same elements, kept in another kind of buffer.
-    pub fn moved<C: Buffer>(&self) -> Listpack<C> {
+    /// A copy that is kept in another kind of buffer.
+    pub fn copied<C: Buffer>(&self) -> Listpack<C> {
         Listpack(Room::copy_of(self.as_bytes()))
     }
 

@@ -7,8 +7,7 @@
 //! ```
 //!
 //! The chunks of a long list are counted, so any index is found in O(log n), not by walking over chunks; the first and the last are at
-//! hand. A clone of a long list is O(1), and writing after it copies the one chunk that is written and the path to it. A short list is
-//! copied whole.
+//! hand. A clone is O(1), and writing after it copies the one chunk that is written and the path to it, or the short list.
 //!
 //! When a list changes its form, how full a chunk gets, and which elements get a chunk of their own is decided as in
 //! Redis 7.2, because clients see it: over the limit of one chunk a list becomes long, and it becomes short again when
@@ -101,7 +100,7 @@ impl List {
 
     /// The list of a listpack's elements; it becomes a long list's only chunk if it is over the limit.
     pub fn from_listpack(listpack: &listpack::Listpack, limits: &Limits) -> List {
-        let mut list = List(Form::Short(listpack.moved()));
+        let mut list = List(Form::Short(listpack.copied()));
         list.reserve(0, 0, limits);
         list
     }
@@ -214,7 +213,7 @@ impl List {
     /// Adds a whole chunk of elements at the end, as read from RDB. Call [`List::loaded`] after the last one.
     pub fn push_chunk(&mut self, listpack: &listpack::Listpack) {
         if !listpack.is_empty() {
-            self.chunks_mut().push_back(Chunk::packed(listpack.moved()));
+            self.chunks_mut().push_back(Chunk::packed(listpack.copied()));
         }
     }
 

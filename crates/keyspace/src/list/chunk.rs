@@ -117,11 +117,10 @@ impl Chunk {
 
     /// Bytes of heap memory.
     pub(super) fn memory_usage(&self) -> usize {
-        let own = match &self.data {
+        match &self.data {
             Data::Packed(listpack) => listpack.allocated(),
-            Data::Plain(bytes) => size_of::<Vec<u8>>() + bytes.capacity(),
-        };
-        size_of::<usize>() + own
+            Data::Plain(bytes) => size_of::<usize>() + size_of::<Vec<u8>>() + bytes.capacity(),
+        }
     }
 
     pub(super) fn get(&self, index: usize) -> Elem<'_> {
