@@ -7,11 +7,8 @@
 mod support;
 
 use base::rng::Rng;
-use resp::{Value, encode_command, parse_value};
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use resp::{Value, parse_value};
+use support::peer::Peer;
 use support::{Server, show, sorted};
 
 /// What of a reply must be the same.
@@ -135,70 +132,10 @@ const SETS: &[Row] = &[
     ("SSCAN $K 0 COUNT 100000 MATCH *1*", Same::Walk),
 ];
 
-/// A real server on a socket of its own, stopped at the end.
-struct Peer {
-    process: Child,
-    directory: PathBuf,
-    stream: UnixStream,
-    unread: Vec<u8>,
-}
-
-impl Peer {
-    /// Starts one; nothing where it is not installed.
-    fn start(name: &str) -> Option<Self> {
-        let directory = std::env::temp_dir().join(format!("rekindle-differential-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&directory).expect("the temporary directory can be written");
-        let socket = directory.join("socket");
-        let process = Command::new("redis-server")
-            .args(["--port", "0", "--save", "", "--unixsocket"])
-            .arg(&socket)
-            .arg("--dir")
-            .arg(&directory)
-            .stdout(Stdio::null())
-            .spawn();
-        let Ok(process) = process else {
-            assert_ne!(std::env::var("REQUIRE_PEERS").as_deref(), Ok("1"), "redis-server not found");
-            eprintln!("skipped: redis-server not found");
-            std::fs::remove_dir_all(&directory).expect("the directory was just made");
-            return None;
-        };
-        let stream = connect(&socket);
-        Some(Self { process, directory, stream, unread: Vec::new() })
-    }
-
-    fn run<W: AsRef<[u8]>>(&mut self, words: &[W]) -> Value {
-        let mut request = Vec::new();
-        encode_command(&mut request, words.iter().map(AsRef::as_ref));
-        self.stream.write_all(&request).expect("the peer reads");
-        loop {
-            if let Some((value, len)) = parse_value(&self.unread).expect("the peer's replies are well-formed") {
-                self.unread.drain(..len);
-                return value;
-            }
-            let mut buffer = [0; 4096];
-            let n = self.stream.read(&mut buffer).expect("the peer answers");
-            assert!(n > 0, "the peer has closed the connection");
-            self.unread.extend_from_slice(&buffer[..n]);
-        }
-    }
-}
-
-fn connect(socket: &Path) -> UnixStream {
-    for _ in 0..500 {
-        if let Ok(stream) = UnixStream::connect(socket) {
-            return stream;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    panic!("the peer does not listen on its socket");
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        let _ = std::fs::remove_dir_all(&self.directory);
-    }
+/// The reply of the real server.
+fn ask<W: AsRef<[u8]>>(peer: &mut Peer, words: &[W]) -> Value {
+    let (value, _) = parse_value(&peer.run(words)).expect("it is well-formed").expect("it is whole");
+    value
 }
 
 /// Fills in a template.
@@ -273,10 +210,10 @@ fn compare(family: &'static str, rows: &[Row], v3: bool, seed: u64, fields: u64,
     let Some(mut peer) = Peer::start(&name) else { return };
     let mut ours = Server::new();
     if v3 {
-        peer.run(&["HELLO", "3"]);
+        ask(&mut peer, &["HELLO", "3"]);
         ours.speak_v3(ours.first);
     }
-    let info = show(&peer.run(&["INFO", "server"]));
+    let info = show(&ask(&mut peer, &["INFO", "server"]));
     let old = info.contains("redis_version:7.0");
     let mut rng = Rng::new(seed);
     for step in 0..steps {
@@ -298,13 +235,13 @@ fn compare(family: &'static str, rows: &[Row], v3: bool, seed: u64, fields: u64,
                 continue;
             }
         }
-        let theirs = peer.run(&words);
+        let theirs = ask(&mut peer, &words);
         assert_eq!(replies.len(), 1, "{line} (step {step})");
         let replied = replies.remove(0);
         assert_eq!(essence(replied, same), essence(theirs, same), "{line} (step {step}, seed {seed})");
         let key = format!("{family}:{}", rng.below(4));
         let Some(encoding) = ours.encoding(&key) else { continue };
-        let theirs = peer.run(&["OBJECT", "ENCODING", &key]);
+        let theirs = ask(&mut peer, &["OBJECT", "ENCODING", &key]);
         let known = known_to_peer(encoding, family, old);
         assert_eq!(show(&theirs), format!("\"{known}\""), "encoding of {key} after {line} (step {step}, seed {seed})");
     }

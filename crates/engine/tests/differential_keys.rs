@@ -1,71 +1,12 @@
 //! The same requests to the engine and to a real `redis-server` 7.0, in random order: sorted sets and keys.
-//! Where no such server is installed there is nothing to compare with, and the test says so.
+//! Where no such server is installed there is nothing to compare with: see [`support::peer`].
 
 mod support;
 
 use base::rng::Rng;
-use resp::{Value, encode_command, parse_value};
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
-use std::process::{Child, Command, Stdio};
+use resp::{Value, parse_value};
+use support::peer::Peer;
 use support::{Server, show, sorted, words};
-
-struct Redis {
-    process: Child,
-    stream: UnixStream,
-    folder: std::path::PathBuf,
-}
-
-impl Redis {
-    fn start(name: &str) -> Option<Redis> {
-        let folder = std::env::temp_dir().join(format!("rekindle-differential-keys-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let socket = folder.join("redis.sock");
-        let process = Command::new("redis-server")
-            .args(["--port", "0", "--save", "", "--appendonly", "no", "--dir"])
-            .arg(&folder)
-            .arg("--unixsocket")
-            .arg(&socket)
-            .stdout(Stdio::null())
-            .spawn()
-            .ok()?;
-        for _ in 0..200 {
-            if let Ok(stream) = UnixStream::connect(&socket) {
-                return Some(Redis { process, stream, folder });
-            }
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-        panic!("the real server does not answer");
-    }
-
-    /// The bytes of the reply.
-    fn run(&mut self, line: &str) -> Vec<u8> {
-        self.run_words(&words(line))
-    }
-
-    fn run_words(&mut self, words: &[Vec<u8>]) -> Vec<u8> {
-        let mut request = Vec::new();
-        encode_command(&mut request, words.iter().map(Vec::as_slice));
-        self.stream.write_all(&request).unwrap();
-        let (mut reply, mut part) = (Vec::new(), [0; 65536]);
-        loop {
-            let n = self.stream.read(&mut part).unwrap();
-            assert!(n > 0, "the real server hung up");
-            reply.extend_from_slice(&part[..n]);
-            if parse_value(&reply).unwrap().is_some() {
-                return reply;
-            }
-        }
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
 
 /// Requests with holes: `k` a key, `m` a member, `n` a score, `i` an index, `s` a bound of scores, `l` a bound of members.
 const SHAPES: &[&str] = &[
@@ -255,13 +196,10 @@ fn plain(line: &str, reply: &[u8]) -> String {
 
 /// Runs random requests of some seeds on both sides; their replies have to be the same bytes.
 fn compare(seeds: std::ops::Range<u64>, v3: bool) {
-    let Some(mut redis) = Redis::start(if v3 { "v3" } else { "v2" }) else {
-        eprintln!("redis-server is not installed: nothing to compare with");
-        return;
-    };
+    let Some(mut redis) = Peer::start(if v3 { "v3" } else { "v2" }) else { return };
     let mut server = Server::new();
     if v3 {
-        redis.run("HELLO 3");
+        redis.run(&words("HELLO 3"));
         server.speak_v3(server.first);
     }
     for seed in seeds {
@@ -271,12 +209,12 @@ fn compare(seeds: std::ops::Range<u64>, v3: bool) {
         let shapes: Vec<_> = SHAPES.iter().filter(|shape| !shape.starts_with(left_out)).collect();
         let mut history = Vec::new();
         for line in ["FLUSHALL", "ZADD k0 1 a 2 b 3 c", "ZADD k1 2 b 3.5 dd 1 12"] {
-            redis.run(line);
+            redis.run(&words(line));
             server.run(line);
         }
         for _ in 0..400 {
             let line = fill(shapes[rng.below(shapes.len() as u64) as usize], &mut rng);
-            let theirs = redis.run(&line);
+            let theirs = redis.run(&words(&line));
             server.send(server.first, &words(&line));
             let ours = server.take_output(server.first);
             history.push(line.clone());
@@ -302,10 +240,7 @@ fn random_requests_are_answered_alike_in_resp3() {
 
 #[test]
 fn dumps_of_either_side_are_restored_by_the_other() {
-    let Some(mut redis) = Redis::start("dump") else {
-        eprintln!("redis-server is not installed: nothing to compare with");
-        return;
-    };
+    let Some(mut redis) = Peer::start("dump") else { return };
     let mut server = Server::new();
     let all = |command: &str, items: &dyn Fn(usize) -> String, n: usize| {
         (0..n).fold(command.to_owned(), |line, i| line + " " + &items(i))
@@ -324,21 +259,21 @@ fn dumps_of_either_side_are_restored_by_the_other() {
         (all("HSET k", &|i| format!("f{i} v{i}"), 5), "HGETALL k"),
         (all("HSET k", &|i| format!("f{i} v{i}"), 900), "HMGET k f0 f899 f1000"),
     ] {
-        redis.run("DEL k");
-        redis.run(&line);
-        let looked = redis.run(look);
+        redis.run(&words("DEL k"));
+        redis.run(&words(&line));
+        let looked = redis.run(&words(look));
         let payload = |reply: Vec<u8>| {
             let Some((Value::Bulk(payload), _)) = parse_value(&reply).unwrap() else { panic!("a payload is a string") };
             payload.to_vec()
         };
         let restore =
             |payload: Vec<u8>| vec![b"RESTORE".to_vec(), b"k".to_vec(), b"0".to_vec(), payload, b"REPLACE".to_vec()];
-        let theirs = payload(redis.run("DUMP k"));
+        let theirs = payload(redis.run(&words("DUMP k")));
         assert_eq!(show(&server.run_words(server.first, &restore(theirs))), "+OK", "{line:.40}");
         server.send(server.first, &words("DUMP k"));
         let ours = payload(server.take_output(server.first));
-        redis.run("DEL k");
-        assert_eq!(redis.run_words(&restore(ours)), b"+OK\r\n", "{line:.40}");
-        assert!(redis.run(look) == looked, "{line:.40} comes back as another value");
+        redis.run(&words("DEL k"));
+        assert_eq!(redis.run(&restore(ours)), b"+OK\r\n", "{line:.40}");
+        assert!(redis.run(&words(look)) == looked, "{line:.40} comes back as another value");
     }
 }

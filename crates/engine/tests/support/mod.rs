@@ -14,6 +14,8 @@
 //! [`Server::raw`] gives the bytes themselves, for the difference between a null string and a null array.
 #![allow(dead_code, reason = "each test program uses its part of it")]
 
+pub mod peer;
+
 use engine::client::ClientKey;
 use engine::config::Config;
 use engine::engine::{Engine, Flow};
