@@ -1,8 +1,8 @@
 //! Links between primaries and replicas that break, change and are held up: what each side has afterwards.
 
-use crate::support::client::{bulk, text};
+use crate::support::client::{bulk, text, texts};
 use crate::support::data::assert_same;
-use crate::support::{PATIENCE, holds_within, ours, wait_until};
+use crate::support::{PATIENCE, Server, holds_within, ours, wait_until};
 use resp::Value;
 use std::time::Duration;
 
@@ -21,7 +21,8 @@ fn a_link_that_is_killed_again_and_again_loses_no_command() {
         // While the replica sleeps, the order to kill its link and then commands of the link come in: it finds both in
         // one round, and commands that are no longer run.
         sleeper.send(&["DEBUG", "SLEEP", "0.05"]);
-        std::thread::sleep(Duration::from_millis(10));
+        // Where the machine is so busy that this is missed, the round tests less.
+        holds_within(Duration::from_millis(50), || b.waits_in("nanosleep"));
         killer.send(&["CLIENT", "KILL", "TYPE", "master"]);
         client.pipeline(&requests);
         count += requests.len();
@@ -111,6 +112,12 @@ fn a_writable_replica_lets_its_own_keys_expire_and_builds_on_nothing_that_has() 
     assert_eq!(b.call(&["DBSIZE"]), Value::Int(2), "what is only read is left to the primary");
 }
 
+/// The server's clock.
+fn microseconds(server: &Server) -> u64 {
+    let time = texts(&server.call(&["TIME"]));
+    time[0].parse::<u64>().unwrap() * 1_000_000 + time[1].parse::<u64>().unwrap()
+}
+
 #[test]
 fn keys_that_expire_before_a_restart_are_gone_on_the_replica_too() {
     let mut a = ours(&["--repl-diskless-sync-delay", "0", "--enable-debug-command", "yes", "--save", "900 1"]);
@@ -122,7 +129,8 @@ fn keys_that_expire_before_a_restart_are_gone_on_the_replica_too() {
     }
     a.ok(&["SET", "stays", "v"]);
     b.wait_for_offset_of(&a);
-    std::thread::sleep(Duration::from_millis(25));
+    let set_by = microseconds(&a);
+    wait_until(PATIENCE, || microseconds(&a) > set_by + 20_000);
     a.shutdown(&["SAVE"]);
     a.restart();
     wait_until(PATIENCE, || a.number("rdb_last_load_keys_expired") == 100);

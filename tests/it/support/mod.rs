@@ -416,6 +416,11 @@ impl Server {
         );
     }
 
+    /// Whether its main thread, which is the one that runs commands, sleeps in a function of the kernel whose name contains this.
+    pub fn waits_in(&self, name: &str) -> bool {
+        std::fs::read_to_string(format!("/proc/{}/wchan", self.pid())).is_ok_and(|at| at.contains(name))
+    }
+
     /// The bytes of memory that its process uses.
     pub fn resident_bytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
