@@ -136,14 +136,6 @@ impl List {
         }
     }
 
-    /// The listpack of a short list.
-    pub fn as_listpack(&self) -> Option<&Listpack> {
-        match &self.0 {
-            Form::Short(listpack) => Some(listpack),
-            Form::Long(_) => None,
-        }
-    }
-
     /// The list in chunks; a short list is one chunk, an empty one none.
     pub fn chunks(&self) -> impl Iterator<Item = ChunkRef<'_>> {
         let (short, long) = match &self.0 {
