@@ -501,6 +501,8 @@ impl Server {
         if let Some(time) = self.sleep_first.take() {
             std::thread::sleep(time);
         }
+        // The stream goes before the replies: who has been answered finds the write on its way, even if the process is killed.
+        self.feed_replicas();
         for id in std::mem::take(&mut self.touched) {
             if let Some(conn) = self.conns.get_mut(id) {
                 conn.touched = false;
@@ -509,7 +511,6 @@ impl Server {
             self.count_memory(id);
         }
         self.evict_clients();
-        self.feed_replicas();
         self.trim_log();
         self.engine.uncounted_bytes = self.outside.uncounted_bytes(&self.engine);
         if self.engine.store.keyspace.has_trash() {
@@ -625,6 +626,7 @@ impl Server {
             let unsent = client.is_some_and(|c| !c.flags.any(waits) && (conn.sending || !c.out.buf.is_empty()));
             if unsent && error.is_none() && conn.peer == Peer::Client {
                 conn.close_when_sent = true;
+                self.net.hasten();
             } else {
                 self.ended(id, error);
             }

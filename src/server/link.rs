@@ -357,7 +357,7 @@ impl Server {
             version: super::REDIS_VERSION.to_owned(),
         };
         if let Some(fd) = self.net.fd(id)
-            && let Err(error) = net::set_nodelay(fd, !config.repl_disable_tcp_nodelay)
+            && let Err(error) = net::set_nodelay(fd, true)
         {
             log!(Verbose, "Can't set TCP_NODELAY on the link to the primary: {error}");
         }

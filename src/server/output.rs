@@ -4,7 +4,7 @@ use super::Server;
 use super::conns::Peer;
 use super::event_loop::SPARE_BYTES_MAX;
 use engine::client::ClientFlags;
-use net::ConnId;
+use net::{ConnId, How};
 
 /// Unsent replies above which a client's further requests wait until it has read some.
 const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
@@ -24,6 +24,7 @@ impl Server {
         loop {
             let Some(conn) = self.conns.get_mut(id) else { return };
             if conn.sending {
+                self.net.hasten();
                 self.check_output_limit(id);
                 return;
             }
@@ -55,7 +56,8 @@ impl Server {
             self.engine.stats.writes += 1;
             conn.sending = true;
             conn.sending_bytes = len;
-            match self.net.send(id, buf) {
+            let quiet = !(conn.close_when_sent || conn.paused || conn.held);
+            match self.net.send_with(id, buf, How { quiet, more: false }) {
                 Some(buf) => self.sent_now(id, buf),
                 None => {
                     self.check_output_limit(id);

@@ -15,7 +15,7 @@ use super::outside::Outside;
 use engine::client::{ClientFlags, ClientKey};
 use engine::engine::Engine;
 use engine::rdb::{SaveOptions, Ticket, write_snapshot};
-use net::{BlockingWriter, ConnId, STALLED, Stall};
+use net::{BlockingWriter, ConnId, How, STALLED, Stall};
 use repl::Capabilities;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -70,6 +70,10 @@ pub struct Replica {
     pub id: u64,
     /// The log position of the next byte to send.
     pub cursor: u64,
+    /// The kernel may keep back the last bytes that were sent, to let them go with others.
+    pub kept_back: bool,
+    /// Its socket was told to merge small segments (`repl-disable-tcp-nodelay`), so we do not say when they go.
+    pub merged_by_tcp: bool,
     /// What it has acknowledged.
     pub ack_offset: u64,
     /// When it last did, Unix milliseconds.
@@ -190,6 +194,15 @@ impl Server {
             if let Some(conn) = self.conns.get_mut(id) {
                 conn.peer = Peer::Replica;
             }
+            let merges = self.engine.config.repl_disable_tcp_nodelay;
+            if let Some(fd) = self.net.fd(id).filter(|_| merges)
+                && let Err(error) = net::set_nodelay(fd, false)
+            {
+                log!(Verbose, "Can't turn TCP_NODELAY off for a replica: {error}");
+            }
+            if let Some(replica) = self.outside.replicas.table.get_mut(&key) {
+                replica.merged_by_tcp = merges;
+            }
             self.touch(id);
         }
         self.start_transfers();
@@ -250,6 +263,7 @@ impl Server {
         let conn = self.conns.get(conn_id)?;
         let client = self.engine.clients.get(key)?;
         if conn.sending || !client.out.buf.is_empty() {
+            self.net.hasten();
             self.touch(conn_id);
             return None;
         }
@@ -370,19 +384,18 @@ impl Server {
         }
         self.check_lags();
         let end = self.outside.log.end();
-        if !self.outside.replicas.pace.allows(self.engine.tick_ns, end) {
-            return;
-        }
+        let lets_go = self.outside.replicas.pace.lets_go(self.engine.tick_ns, end);
         let keys: Vec<ClientKey> = self
             .outside
             .replicas
             .table
             .iter()
-            .filter(|(_, r)| matches!(r.state, State::Online { await_ack: false }) && r.cursor < end)
+            .filter(|(_, r)| matches!(r.state, State::Online { await_ack: false }))
+            .filter(|(_, r)| r.cursor < end || (lets_go && r.kept_back))
             .map(|(k, _)| *k)
             .collect();
         for key in keys {
-            self.feed_replica(key);
+            self.feed_replica(key, lets_go);
         }
     }
 
@@ -432,13 +445,19 @@ impl Server {
         spill.settle(log, window, self.engine.config.dir.get());
     }
 
-    fn feed_replica(&mut self, key: ClientKey) {
+    fn feed_replica(&mut self, key: ClientKey, lets_go: bool) {
         let Some(id) = self.conns.of_client(key) else { return };
         loop {
             let Some(conn) = self.conns.get_mut(id) else { return };
             let Some(client) = self.engine.clients.get_mut(key) else { return };
             let Some(replica) = self.outside.replicas.table.get_mut(&key) else { return };
-            if conn.sending || !client.out.buf.is_empty() || replica.cursor >= self.outside.log.end() {
+            if conn.sending || !client.out.buf.is_empty() {
+                return;
+            }
+            if replica.cursor >= self.outside.log.end() {
+                if lets_go && std::mem::take(&mut replica.kept_back) {
+                    self.net.push(id);
+                }
                 return;
             }
             let mut buf = std::mem::take(&mut conn.spare);
@@ -472,7 +491,9 @@ impl Server {
             client.traffic.spare_bytes = 0;
             conn.sending = true;
             conn.sending_bytes = len;
-            match self.net.send(id, buf) {
+            let behind = replica.cursor < self.outside.log.end();
+            replica.kept_back = (behind || !lets_go) && !replica.merged_by_tcp;
+            match self.net.send_with(id, buf, How { quiet: !behind, more: replica.kept_back }) {
                 Some(buf) => self.sent_now(id, buf),
                 None => return,
             }
@@ -710,8 +731,16 @@ pub fn attach(outside: &mut super::outside::Outside, engine: &mut Engine, state:
     let now_ms = engine.store.now_ms;
     let client = engine.client();
     client.flags.set(ClientFlags::REPLICA, true);
-    let replica =
-        Replica { state, id: client.id, cursor, ack_offset: cursor, ack_ms: now_ms, soft_limit_since_ms: None };
+    let replica = Replica {
+        state,
+        id: client.id,
+        cursor,
+        kept_back: false,
+        merged_by_tcp: false,
+        ack_offset: cursor,
+        ack_ms: now_ms,
+        soft_limit_since_ms: None,
+    };
     outside.replicas.table.insert(key, replica);
     outside.todos.push(super::outside::Todo::ReplicaAttached(key));
 }

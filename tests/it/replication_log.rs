@@ -1,7 +1,9 @@
 //! The replication log when a replica is far behind: it goes to the disk, and nothing is lost or sent anew.
 
+use crate::support::client::Client;
 use crate::support::data::assert_same;
 use crate::support::{PATIENCE, Server, ours, redis, wait_until};
+use resp::Value;
 
 const VALUE_BYTES: usize = 100_000;
 
@@ -71,6 +73,61 @@ fn a_link_that_broke_meanwhile_goes_on_from_the_disk() {
     slow.signal("CONT");
     slow.wait_for_offset_of(&primary);
     assert_same(&primary, &slow);
+}
+
+/// A client that writes as fast as it can, many requests at once; how many of them were answered when the connection ended.
+fn write_until_killed(port: u16, name: &str) -> usize {
+    let mut client = Client::tcp(port).unwrap();
+    let value = "x".repeat(1000);
+    for written in (0..).step_by(20) {
+        let requests = (written..written + 20).map(|n| format!("SET {name}:{n} {value}\r\n")).collect::<String>();
+        if client.raw(requests.as_bytes()).is_err() {
+            return written;
+        }
+        if let Some(answered) = (0..20).find(|_| client.try_reply().is_err()) {
+            return written + answered;
+        }
+    }
+    unreachable!("the server is killed")
+}
+
+/// Under much load the stream is sent in larger portions; no write that was answered waits for that inside the process.
+#[test]
+fn what_was_acknowledged_survives_the_killing_of_the_process() {
+    for round in 0..6 {
+        let (mut primary, replica) = (ours(&["--repl-diskless-sync-delay", "0"]), ours(&[]));
+        replica.ok(&["REPLICAOF", "127.0.0.1", &primary.port.to_string()]);
+        replica.wait_for_link();
+        let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+        let port = primary.port;
+        let writers = names.map(|name| std::thread::spawn(move || write_until_killed(port, name)));
+        // The rate is known after some hundredths of a second.
+        wait_until(PATIENCE, || primary.number("master_repl_offset") > 10_000_000 + round * 1_000_003);
+        primary.kill();
+        let answered = writers.map(|writer| writer.join().unwrap());
+        wait_until(PATIENCE, || replica.info("master_link_status") == "down");
+        let mut client = replica.client();
+        for (name, answered) in names.iter().zip(answered) {
+            for n in answered.saturating_sub(300)..answered {
+                assert_eq!(client.call(&["EXISTS", &format!("{name}:{n}")]), Value::Int(1), "{n} of {answered}");
+            }
+        }
+    }
+}
+
+/// With `repl-disable-tcp-nodelay` TCP itself says when small segments leave; much or little, all of it arrives.
+#[test]
+fn a_replica_whose_segments_tcp_merges_gets_all_of_them() {
+    let (primary, replica) = (ours(&["--repl-disable-tcp-nodelay", "yes"]), ours(&[]));
+    replica.follow(&primary);
+    write_much(&primary, 100);
+    replica.wait_for_offset_of(&primary);
+    for n in 0..20 {
+        primary.ok(&["SET", "few", &n.to_string()]);
+        replica.wait_for_offset_of(&primary);
+    }
+    assert_same(&primary, &replica);
+    assert_eq!(primary.number("sync_full"), 1, "{}", primary.log());
 }
 
 /// The client id of the replica that listens on this port: the order of `slaveN` is that of the clients.

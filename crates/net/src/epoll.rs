@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags};
 
 use crate::slab::{Slab, TAG_SHIFT};
-use crate::{ACCEPT_REST, ConnId, DataSlot, Detached, Error, Event, Limits, ListenerId, Waker, sock};
+use crate::{ACCEPT_REST, ConnId, DataSlot, Detached, Error, Event, How, Limits, ListenerId, Waker, sock};
 
 /// The most connections that one listener brings in per poll.
 const ACCEPTS_PER_POLL: usize = 1000;
@@ -32,6 +32,7 @@ const WAKER: u64 = 2 << TAG_SHIFT;
 struct Sending {
     buf: Vec<u8>,
     done: usize,
+    flags: SendFlags,
 }
 
 struct Conn {
@@ -181,7 +182,7 @@ impl Epoll {
         }
     }
 
-    pub(crate) fn send(&mut self, key: u64, mut buf: Vec<u8>) -> Option<Vec<u8>> {
+    pub(crate) fn send(&mut self, key: u64, mut buf: Vec<u8>, how: How) -> Option<Vec<u8>> {
         let conn = self.conns.get_mut(key).expect("looked up before");
         if conn.broken {
             buf.clear();
@@ -189,7 +190,8 @@ impl Epoll {
         }
         assert!(conn.sending.is_none(), "one buffer is sent at a time");
         assert!(!conn.connecting, "a connection sends after it is connected");
-        let mut sending = Sending { buf, done: 0 };
+        let more = if how.more { SendFlags::MORE } else { SendFlags::empty() };
+        let mut sending = Sending { buf, done: 0, flags: SendFlags::NOSIGNAL | SendFlags::DONTWAIT | more };
         match write_on(&conn.fd, &mut sending) {
             Ok(true) => {
                 sending.buf.clear();
@@ -417,7 +419,7 @@ impl Epoll {
 /// Writes what is left of a buffer; `true` when nothing is.
 fn write_on(fd: &OwnedFd, sending: &mut Sending) -> io::Result<bool> {
     while sending.done < sending.buf.len() {
-        match rustix::net::send(fd, &sending.buf[sending.done..], SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+        match rustix::net::send(fd, &sending.buf[sending.done..], sending.flags) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(len) => sending.done += len,
             Err(Errno::AGAIN) => return Ok(false),

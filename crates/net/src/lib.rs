@@ -172,6 +172,17 @@ pub enum Event {
     Woken,
 }
 
+/// How [`Net::send_with`] goes about it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct How {
+    /// Nobody waits for [`Event::Sent`]: it comes with whatever happens next, and a poll need not return for it alone.
+    /// With io_uring that saves a round of the caller's loop. [`Net::hasten`] takes it back.
+    pub quiet: bool,
+    /// More will be sent soon: what does not fill a segment stays with the kernel until then, or until [`Net::push`].
+    /// The kernel sends it in any case when the process ends, or after a fifth of a second.
+    pub more: bool,
+}
+
 /// A socket given away by [`Net::detach`].
 #[derive(Debug)]
 pub struct Detached {
@@ -315,12 +326,37 @@ impl Net {
     ///
     /// # Panics
     /// When a buffer of this connection is still being sent, or it is not connected yet.
-    pub fn send(&mut self, conn: ConnId, mut buf: Vec<u8>) -> Option<Vec<u8>> {
+    pub fn send(&mut self, conn: ConnId, buf: Vec<u8>) -> Option<Vec<u8>> {
+        self.send_with(conn, buf, How::default())
+    }
+
+    /// As [`Net::send`], in the way that `how` tells.
+    ///
+    /// # Panics
+    /// As [`Net::send`].
+    pub fn send_with(&mut self, conn: ConnId, mut buf: Vec<u8>, how: How) -> Option<Vec<u8>> {
         if buf.is_empty() || !self.is_open(conn) {
             buf.clear();
             return Some(buf);
         }
-        backend!(self, b => b.send(conn.0, buf))
+        backend!(self, b => b.send(conn.0, buf, how))
+    }
+
+    /// Somebody has come to wait for a buffer that is being sent quietly: the next poll returns as soon as it is sent.
+    pub fn hasten(&mut self) {
+        match &mut self.backend {
+            Backend::Uring(b) => b.hasten(),
+            Backend::Epoll(_) => {}
+        }
+    }
+
+    /// Lets the kernel send what it keeps back of a connection on which more was to follow ([`How::more`]). To be called
+    /// when nothing is being sent on it. A stale id is ignored, and so is a socket that keeps nothing back.
+    pub fn push(&mut self, conn: ConnId) {
+        if let Some(fd) = self.fd(conn) {
+            // Setting this option again is what makes TCP send at once (see tcp(7)); a Unix socket does not know it.
+            let _ = set_nodelay(fd, true);
+        }
     }
 
     /// Gives the socket away; the id is stale afterwards. Events of the last poll are not taken back.

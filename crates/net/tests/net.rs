@@ -9,7 +9,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use net::{Choice, ConnId, Event, Limits, Net};
+use net::{Choice, ConnId, Event, How, Limits, Net};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -650,4 +650,111 @@ fn the_choice_is_obeyed() {
     if std::env::var_os("NET_TEST_WITHOUT_IO_URING").is_none() {
         assert_eq!(net.backend(), "io_uring", "{why:?}");
     }
+}
+
+#[test]
+fn a_quiet_send_is_told_with_what_comes_next() {
+    each(|make| {
+        let mut net = make(Limits::default());
+        let (mut client, conn) = adopt(&mut net);
+        let (mut other, second) = adopt(&mut net);
+        net.recv(second);
+        assert!(quiet(&mut net, Duration::from_millis(30)).is_empty());
+        let how = How { quiet: true, ..How::default() };
+        // What epoll has sent at once is never told later.
+        let told_later = net.send_with(conn, b"answer".to_vec(), how).is_none();
+        let mut events = Vec::new();
+        let writer = thread::spawn(move || {
+            let mut got = [0; 6];
+            client.read_exact(&mut got).unwrap();
+            assert_eq!(&got, b"answer");
+            other.write_all(b"next").unwrap();
+            (client, other)
+        });
+        let (mut sent, mut heard, mut polls) = (!told_later, false, 0);
+        while !(sent && heard) {
+            net.poll(Some(PATIENCE), &mut events).unwrap();
+            polls += 1;
+            for event in events.drain(..) {
+                match event {
+                    Event::Sent { conn: c, .. } => sent |= c == conn,
+                    Event::Data { conn: c, .. } => heard |= c == second,
+                    other => panic!("unexpected {other:?}"),
+                }
+            }
+        }
+        assert_eq!(polls, 1, "sending quietly ends no wait");
+        // The peers stay open: their end would be something that comes next.
+        let _peers = writer.join().unwrap();
+        if told_later {
+            assert!(net.send_with(conn, b"x".to_vec(), how).is_none());
+            net.hasten();
+            net.poll(Some(PATIENCE), &mut events).unwrap();
+            assert!(matches!(events[..], [Event::Sent { .. }]), "{events:?}");
+        }
+    });
+}
+
+#[test]
+fn a_quiet_send_of_more_than_the_socket_takes_loses_nothing() {
+    each(|make| {
+        let mut net = make(Limits::default());
+        let (mut client, conn) = adopt(&mut net);
+        let bytes = pattern(30 << 20);
+        assert!(
+            net.send_with(conn, bytes.clone(), How { quiet: true, more: true }).is_none(),
+            "no socket takes that much"
+        );
+        let reader = thread::spawn(move || {
+            let mut got = vec![0; bytes.len()];
+            client.read_exact(&mut got).unwrap();
+            assert!(got == bytes);
+        });
+        drive(&mut net, |_, event| matches!(event, Event::Sent { conn: c, .. } if c == conn));
+        net.push(conn);
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn what_is_kept_back_leaves_when_pushed() {
+    /// The kernel lets go by itself after a fifth of a second.
+    const BY_ITSELF: Duration = Duration::from_millis(150);
+    each(|make| {
+        let mut net = make(Limits::default());
+        let (mut client, conn) = adopt(&mut net);
+        net::set_nodelay(net.fd(conn).unwrap(), true).unwrap();
+        let send = |net: &mut Net, bytes: &[u8], more: bool| {
+            if net.send_with(conn, bytes.to_vec(), How { quiet: false, more }).is_none() {
+                drive(net, |_, event| matches!(event, Event::Sent { .. }));
+            }
+        };
+        let mut wait_for = |expected: &[u8]| {
+            let mut got = vec![0; expected.len()];
+            client.read_exact(&mut got).unwrap();
+            assert_eq!(got, expected);
+        };
+        // A machine that stops for a moment can make one attempt look as if nobody had pushed.
+        let pushed = (0..20).any(|_| {
+            let start = Instant::now();
+            send(&mut net, b"kept ", true);
+            net.push(conn);
+            wait_for(b"kept ");
+            start.elapsed() < BY_ITSELF
+        });
+        assert!(pushed, "pushing lets go");
+        let kept = (0..20).any(|_| {
+            let start = Instant::now();
+            send(&mut net, b"kept ", true);
+            wait_for(b"kept ");
+            start.elapsed() > BY_ITSELF
+        });
+        assert!(kept, "without a push it stays");
+        send(&mut net, b"kept ", true);
+        send(&mut net, b"and more ", false);
+        wait_for(b"kept and more ");
+        send(&mut net, b"and the last", true);
+        net.close(conn);
+        wait_for(b"and the last");
+    });
 }

@@ -34,7 +34,7 @@ use rustix::io::Errno;
 use rustix::net::{SendFlags, SocketFlags};
 
 use crate::slab::{Slab, TAG_SHIFT};
-use crate::{ACCEPT_REST, ConnId, DataSlot, Detached, Error, Event, Limits, ListenerId, Waker, sock};
+use crate::{ACCEPT_REST, ConnId, DataSlot, Detached, Error, Event, How, Limits, ListenerId, Waker, sock};
 use ring_buffers::RingBuffers;
 use state::{Completion, Conn, End, Listener, Sending};
 
@@ -77,6 +77,8 @@ pub(crate) struct Uring {
     resting: Option<Instant>,
     /// Operations of sockets that have not completed.
     outstanding: usize,
+    /// Quiet sends in the submission queue. The next wait expects their completions beside what it waits for.
+    quiet: usize,
     polls: u32,
 }
 
@@ -101,6 +103,7 @@ impl Uring {
             lent_kept: Vec::new(),
             resting: None,
             outstanding: 0,
+            quiet: 0,
             polls: 0,
         };
         uring.watch_waker();
@@ -136,6 +139,8 @@ impl Uring {
                 continue;
             }
             self.waiting.push_front(entry);
+            // What has been submitted is waited for as one by one: some of it may be fetched below.
+            self.quiet = 0;
             match self.ring.submit() {
                 Ok(_) => {}
                 Err(error) if is(&error, Errno::INTR) => {}
@@ -150,12 +155,18 @@ impl Uring {
 
     /// Submits, runs what the kernel has deferred to us, and waits for a completion for at most `timeout`.
     fn enter(&mut self, timeout: impl Into<Option<Duration>>) -> io::Result<()> {
-        let outcome = match timeout.into() {
+        self.quiet = 0;
+        self.enter_for(1, timeout.into())
+    }
+
+    /// As [`Uring::enter`], for so many completions.
+    fn enter_for(&mut self, completions: usize, timeout: Option<Duration>) -> io::Result<()> {
+        let outcome = match timeout {
             Some(timeout) => {
                 let time = Timespec::from(timeout);
-                self.ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&time))
+                self.ring.submitter().submit_with_args(completions, &SubmitArgs::new().timespec(&time))
             }
-            None => self.ring.submitter().submit_and_wait(1),
+            None => self.ring.submitter().submit_and_wait(completions),
         };
         match outcome {
             Ok(_) => Ok(()),
@@ -273,7 +284,7 @@ impl Uring {
         self.push(entry.user_data(key | RECV));
     }
 
-    pub(crate) fn send(&mut self, key: u64, mut buf: Vec<u8>) -> Option<Vec<u8>> {
+    pub(crate) fn send(&mut self, key: u64, mut buf: Vec<u8>, how: How) -> Option<Vec<u8>> {
         let conn = self.open(key).expect("looked up before");
         if conn.broken {
             buf.clear();
@@ -281,14 +292,21 @@ impl Uring {
         }
         assert!(conn.sending.is_none(), "one buffer is sent at a time");
         assert!(!conn.connecting, "a connection sends after it is connected");
-        conn.sending = Some(Sending { buf, done: 0 });
+        conn.sending = Some(Sending { buf, done: 0, how });
         self.outstanding += 1;
-        self.push_send(key);
+        self.push_send(key, how.quiet);
         None
     }
 
+    pub(crate) fn hasten(&mut self) {
+        self.quiet = 0;
+    }
+
     /// Queues what is left of the buffer.
-    fn push_send(&mut self, key: u64) {
+    ///
+    /// A quiet send must not wait for room in the socket: only because it always completes while it is being submitted can
+    /// a wait count on its completion. What it leaves over follows as an ordinary one.
+    fn push_send(&mut self, key: u64, quiet: bool) {
         let Some(conn) = self.conns.get(key) else {
             return;
         };
@@ -296,7 +314,10 @@ impl Uring {
         let left = &sending.buf[sending.done..];
         let len = left.len().min(SEND_BYTES_MAX) as u32;
         // With MSG_WAITALL the kernel itself goes on after it could send only a part.
-        let flags = (SendFlags::NOSIGNAL.bits() | WAITALL) as i32;
+        let wait = if quiet { SendFlags::DONTWAIT.bits() } else { WAITALL };
+        let more = if sending.how.more { SendFlags::MORE } else { SendFlags::empty() };
+        let flags = (SendFlags::NOSIGNAL.union(more).bits() | wait) as i32;
+        self.quiet += usize::from(quiet);
         let send = opcode::Send::new(Fd(conn.fd.as_raw_fd()), left.as_ptr(), len).flags(flags);
         self.push(send.build().user_data(key | SEND));
     }
@@ -382,10 +403,11 @@ impl Uring {
         let at_once = !events.is_empty() || !self.fetched.is_empty();
         let timeout = if at_once { Some(Duration::ZERO) } else { self.rest(timeout) };
         self.refill()?;
-        if self.fetched.is_empty() {
-            self.enter(timeout)?;
-        } else {
+        if at_once || !self.fetched.is_empty() {
             self.enter(Duration::ZERO)?;
+        } else {
+            let quiet = mem::take(&mut self.quiet);
+            self.enter_for(1 + quiet, timeout)?;
         }
         while let Some(completion) = self.fetched.pop_front() {
             self.on_completion(&completion, events);
@@ -557,7 +579,7 @@ impl Uring {
         }
         let unfinished = sending.done < sending.buf.len();
         if unfinished && (result > 0 || again) && !conn.closing && !conn.broken {
-            self.push_send(key);
+            self.push_send(key, false);
             return;
         }
         let mut buf = conn.sending.take().expect("it is there").buf;

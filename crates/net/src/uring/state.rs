@@ -6,10 +6,13 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
+use crate::How;
+
 /// A buffer that belongs to the kernel until the completion of the send.
 pub(super) struct Sending {
     pub(super) buf: Vec<u8>,
     pub(super) done: usize,
+    pub(super) how: How,
 }
 
 /// How receiving ended, kept while the connection is paused.
