@@ -1,6 +1,7 @@
 //! Measures Rekindle and its peers side by side: CPU time per request, latency, what replicas cost, memory, and what
 //! snapshots and full syncs do to clients. `README.md` says how to read it, `RESULTS.md` holds what was found.
 
+mod cores;
 mod group;
 mod load;
 mod resp;

@@ -90,6 +90,49 @@ fn spawn(path: &Path, args: &[OsString], folder: &Path) -> Result<Child> {
     Ok(child)
 }
 
+/// A process that helps to measure; dropping it ends it.
+#[derive(Debug)]
+pub struct Helper {
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Helper {
+    /// Starts a program.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(program: &str, args: &[&str]) -> Result<Helper> {
+        let folder = folder()?;
+        let args: Vec<OsString> = args.iter().map(OsString::from).collect();
+        Ok(Helper { child: spawn(Path::new(program), &args, &folder)?, folder })
+    }
+
+    /// The id of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        end(&mut self.child, &self.folder);
+    }
+}
+
+/// Ends a process and removes its folder.
+fn end(child: &mut Child, folder: &Path) {
+    // Each of these may fail only because the process has ended already.
+    child.kill().ok();
+    child.wait().ok();
+    fs::remove_dir_all(folder).ok();
+    if let Ok(mut list) = RUNNING.lock()
+        && let Some(list) = list.as_mut()
+    {
+        list.remove(&child.id());
+    }
+}
+
 /// A running server; dropping it ends it.
 #[derive(Debug)]
 pub struct Server {
@@ -103,15 +146,7 @@ pub struct Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Both may fail only because the process has ended already.
-        self.child.kill().ok();
-        self.child.wait().ok();
-        fs::remove_dir_all(&self.folder).ok();
-        if let Ok(mut list) = RUNNING.lock()
-            && let Some(list) = list.as_mut()
-        {
-            list.remove(&self.child.id());
-        }
+        end(&mut self.child, &self.folder);
     }
 }
 
