@@ -126,6 +126,11 @@ fn end(child: &mut Child, folder: &Path) {
     child.kill().ok();
     child.wait().ok();
     fs::remove_dir_all(folder).ok();
+    forget(child);
+}
+
+/// Takes a process that has ended off the list.
+fn forget(child: &Child) {
     if let Ok(mut list) = RUNNING.lock()
         && let Some(list) = list.as_mut()
     {
@@ -168,11 +173,7 @@ impl Server {
     pub fn kill(&mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
-        if let Ok(mut list) = RUNNING.lock()
-            && let Some(list) = list.as_mut()
-        {
-            list.remove(&self.child.id());
-        }
+        forget(&self.child);
         Ok(())
     }
 
