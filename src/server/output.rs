@@ -56,7 +56,8 @@ impl Server {
             self.engine.stats.writes += 1;
             conn.sending = true;
             conn.sending_bytes = len;
-            let quiet = !(conn.close_when_sent || conn.paused || conn.held);
+            // After an answer to a replica its stream goes on, so its end is waited for.
+            let quiet = conn.peer == Peer::Client && !(conn.close_when_sent || conn.paused || conn.held);
             match self.net.send_with(id, buf, How { quiet, more: false }) {
                 Some(buf) => self.sent_now(id, buf),
                 None => {

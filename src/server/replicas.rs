@@ -263,7 +263,6 @@ impl Server {
         let conn = self.conns.get(conn_id)?;
         let client = self.engine.clients.get(key)?;
         if conn.sending || !client.out.buf.is_empty() {
-            self.net.hasten();
             self.touch(conn_id);
             return None;
         }
@@ -447,6 +446,10 @@ impl Server {
 
     fn feed_replica(&mut self, key: ClientKey, lets_go: bool) {
         let Some(id) = self.conns.of_client(key) else { return };
+        if self.engine.clients.get(key).is_some_and(|client| !client.out.buf.is_empty()) {
+            // What it was answered comes before the stream.
+            self.flush(id);
+        }
         loop {
             let Some(conn) = self.conns.get_mut(id) else { return };
             let Some(client) = self.engine.clients.get_mut(key) else { return };

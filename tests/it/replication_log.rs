@@ -1,9 +1,10 @@
 //! The replication log when a replica is far behind: it goes to the disk, and nothing is lost or sent anew.
 
-use crate::support::client::Client;
+use crate::support::client::{Client, texts};
 use crate::support::data::assert_same;
 use crate::support::{PATIENCE, Server, ours, redis, wait_until};
 use resp::Value;
+use std::time::{Duration, Instant};
 
 const VALUE_BYTES: usize = 100_000;
 
@@ -112,6 +113,31 @@ fn what_was_acknowledged_survives_the_killing_of_the_process() {
                 assert_eq!(client.call(&["EXISTS", &format!("{name}:{n}")]), Value::Int(1), "{n} of {answered}");
             }
         }
+    }
+}
+
+/// A replica that comes back gets what it has missed with the answer, not when something else happens on the primary.
+#[test]
+fn a_partial_resync_begins_at_once() {
+    /// Whoever waits for the primary's clock waits for its next turn, and the turns are 100 ms apart.
+    const AT_ONCE: Duration = Duration::from_millis(50);
+    for backend in ["io_uring", "epoll"] {
+        let primary = ours(&["--io-backend", backend]);
+        let mut replica = ours(&[]);
+        replica.follow(&primary);
+        let (history, have) = (primary.info("master_replid"), primary.number("master_repl_offset"));
+        primary.ok(&["SET", "missed", "1"]);
+        replica.kill();
+        let quick = (0..30).filter(|_| {
+            let mut link = primary.client();
+            let start = Instant::now();
+            link.send(&["PSYNC", &history, &(have + 1).to_string()]);
+            assert!(matches!(link.reply(), Value::Simple(answer) if answer.starts_with(b"CONTINUE")));
+            while !texts(&link.reply()).contains(&"missed".to_owned()) {}
+            start.elapsed() < AT_ONCE
+        });
+        let quick = quick.count();
+        assert!(quick > 15, "only {quick} of 30 with {backend}");
     }
 }
 

@@ -271,27 +271,30 @@ fn unix_sockets() {
 
 #[test]
 fn a_peer_that_does_not_read_gets_all_later() {
-    each(|make| {
-        let mut net = make(Limits::default());
-        let (mut client, conn) = adopt(&mut net);
-        let bytes = pattern(30 << 20);
-        assert!(net.send(conn, bytes.clone()).is_none(), "no socket takes that much");
-        assert!(quiet(&mut net, Duration::from_millis(150)).is_empty());
-        let reader = thread::spawn(move || {
-            let mut got = vec![0; 30 << 20];
-            client.read_exact(&mut got).unwrap();
-            (client, got)
-        });
-        drive(&mut net, |_, event| match event {
-            Event::Sent { conn: c, buf } => {
-                assert!(c == conn && buf.is_empty() && buf.capacity() >= 30 << 20, "the same buffer comes back");
-                true
-            }
-            other => panic!("unexpected {other:?}"),
-        });
-        let (_client, got) = reader.join().unwrap();
-        assert!(got == bytes);
+    for how in [How::default(), How { quiet: true, more: true }] {
+        each(|make| gets_all_later(make(Limits::default()), how));
+    }
+}
+
+fn gets_all_later(mut net: Net, how: How) {
+    let (mut client, conn) = adopt(&mut net);
+    let bytes = pattern(30 << 20);
+    assert!(net.send_with(conn, bytes.clone(), how).is_none(), "no socket takes that much");
+    assert!(quiet(&mut net, Duration::from_millis(150)).is_empty());
+    let reader = thread::spawn(move || {
+        let mut got = vec![0; 30 << 20];
+        client.read_exact(&mut got).unwrap();
+        (client, got)
     });
+    drive(&mut net, |_, event| match event {
+        Event::Sent { conn: c, buf } => {
+            assert!(c == conn && buf.is_empty() && buf.capacity() >= 30 << 20, "the same buffer comes back");
+            true
+        }
+        other => panic!("unexpected {other:?}"),
+    });
+    let (_client, got) = reader.join().unwrap();
+    assert!(got == bytes);
 }
 
 #[test]
@@ -692,27 +695,6 @@ fn a_quiet_send_is_told_with_what_comes_next() {
             net.poll(Some(PATIENCE), &mut events).unwrap();
             assert!(matches!(events[..], [Event::Sent { .. }]), "{events:?}");
         }
-    });
-}
-
-#[test]
-fn a_quiet_send_of_more_than_the_socket_takes_loses_nothing() {
-    each(|make| {
-        let mut net = make(Limits::default());
-        let (mut client, conn) = adopt(&mut net);
-        let bytes = pattern(30 << 20);
-        assert!(
-            net.send_with(conn, bytes.clone(), How { quiet: true, more: true }).is_none(),
-            "no socket takes that much"
-        );
-        let reader = thread::spawn(move || {
-            let mut got = vec![0; bytes.len()];
-            client.read_exact(&mut got).unwrap();
-            assert!(got == bytes);
-        });
-        drive(&mut net, |_, event| matches!(event, Event::Sent { conn: c, .. } if c == conn));
-        net.push(conn);
-        reader.join().unwrap();
     });
 }
 
