@@ -2,7 +2,7 @@
 
 use crate::support::client::{bulk, texts};
 use crate::support::{PATIENCE, Server, holds_within, ours, wait_until};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 /// A primary that is none: it grants a full sync and then sends what it is told to.
@@ -19,30 +19,45 @@ impl Impostor {
         self.listener.local_addr().unwrap().port()
     }
 
-    /// Takes the replica's next connection up to the grant of a full sync under this replication id.
+    /// Takes the replica's next connection up to the grant of a full sync under this replication id. A replica that is
+    /// told to follow anew leaves the connection that it had just begun, so that one such is passed over.
     fn grant(&self, id: &str) -> TcpStream {
-        let (mut stream, _) = self.listener.accept().unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut attempts = (0..2).map(|_| self.handshake(id));
+        let granted = attempts.find(|attempt| !matches!(attempt, Err(e) if left(e)));
+        granted.expect("the replica left twice in the handshake").unwrap()
+    }
+
+    fn handshake(&self, id: &str) -> io::Result<TcpStream> {
+        let (mut stream, _) = self.listener.accept()?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         let mut input = Vec::new();
         loop {
             while let Some((value, len)) = resp::parse_value(&input).unwrap() {
                 let resp::Value::Array(words) = value else { panic!("a replica sends commands") };
                 input.drain(..len);
                 match words[0].as_bytes().unwrap() {
-                    b"PING" => stream.write_all(b"+PONG\r\n").unwrap(),
+                    b"PING" => stream.write_all(b"+PONG\r\n")?,
                     b"PSYNC" => {
-                        stream.write_all(format!("+FULLRESYNC {id} 0\r\n").as_bytes()).unwrap();
-                        return stream;
+                        stream.write_all(format!("+FULLRESYNC {id} 0\r\n").as_bytes())?;
+                        return Ok(stream);
                     }
-                    _ => stream.write_all(b"+OK\r\n").unwrap(),
+                    _ => stream.write_all(b"+OK\r\n")?,
                 }
             }
             let mut chunk = [0; 1024];
-            let n = stream.read(&mut chunk).unwrap();
-            assert!(n > 0, "the replica leaves in the handshake");
+            let n = stream.read(&mut chunk)?;
+            if n == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
             input.extend_from_slice(&chunk[..n]);
         }
     }
+}
+
+/// Whether the other end closed the connection.
+fn left(e: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(e.kind(), UnexpectedEof | ConnectionReset | BrokenPipe)
 }
 
 const ID: &str = "0123456789abcdef0123456789abcdef01234567";
