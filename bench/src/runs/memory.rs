@@ -47,6 +47,7 @@ fn shapes(n: u64) -> Vec<Shape> {
         shape("one zset, per member", "ZADD zset ########## member:##########", &[key, key], true),
         shape("lists of 5 elements, per element", "RPUSH list:########## @64", &[owner], false),
         shape("one list, per element", "RPUSH list @64", &[], true),
+        shape("one list from the front, per element", "LPUSH list @64", &[], true),
     ]
 }
 

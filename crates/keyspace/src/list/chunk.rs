@@ -8,13 +8,19 @@ use crate::btree::Item;
 use crate::limits::{COUNTED_BYTES_MAX, Limits};
 use crate::trie::prefetch;
 
-/// What Redis reckons for an element's encoding when it looks whether the element still fits.
-const ENTRY_OVERHEAD: usize = 8;
 /// Header and end mark, which go once when two listpacks become one.
 const FRAME: usize = 7;
 
 /// The most that an entry takes beside its text.
 const ENTRY_MAX: usize = 10;
+
+/// The least start of a listpack that has unused room before it.
+const START_MIN: usize = 4;
+
+/// What is reckoned beside an element's text to see whether it still fits into a chunk. Redis reckons 8. We also count what the
+/// allocation has beside the listpack and the least start there can be, so that a chunk that gets full never outgrows an
+/// allocation of the chunk's size.
+pub(super) const ENTRY_OVERHEAD: usize = ENTRY_MAX + Shared::OVERHEAD + START_MIN;
 
 /// How many bytes of room the chunk at a list's end gets: it will be filled, so its allocation grows in few steps (an eighth, a half,
 /// all) up to what a chunk may hold. The list has at least one full chunk besides, so that this is little of it.

@@ -1,5 +1,6 @@
 //! Tests of lists against a `VecDeque`, with the forms that clients can see.
 
+use super::chunk::ENTRY_OVERHEAD;
 use super::*;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -332,6 +333,27 @@ fn memory_follows_the_elements() {
     }
     let full = list.memory_usage();
     assert!(empty < 64 && full > 1_800_000 && full < 2_500_000, "{empty} {full}");
+}
+
+#[test]
+fn a_chunk_never_takes_more_than_its_size_and_wastes_little_of_it() {
+    let limits = Limits::default();
+    for len in (1..=300).chain([1000, 2000, 4000]) {
+        let (mut fronts, mut backs) = (List::new(), List::new());
+        let value = vec![b'v'; len];
+        for _ in 0..(40_000 / len).max(50) {
+            fronts.push_front(&value, &limits);
+            backs.push_back(&value, &limits);
+        }
+        for list in [&fronts, &backs] {
+            let Form::Long(chunks) = &list.0 else { panic!("a list of this size has chunks") };
+            let sizes: Vec<usize> = chunks.iter().map(Chunk::memory_usage).collect();
+            // The oldest was the whole list once, and the newest is not full yet.
+            let between = &sizes[1..sizes.len() - 1];
+            assert!(between.iter().all(|&size| size <= 8192), "{len}: {sizes:?}");
+            assert!(between.iter().all(|&size| size + len + 2 * ENTRY_OVERHEAD > 8192), "{len}: {sizes:?}");
+        }
+    }
 }
 
 #[test]
