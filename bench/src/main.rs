@@ -40,7 +40,7 @@ enum Run {
     Latency(Common),
     /// What one and two replicas cost the primary per write
     Replicas(Common),
-    /// Resident memory per key or element, in eleven shapes
+    /// Resident memory per key or element, in twelve shapes
     Memory(Common),
     /// Pauses and memory during BGSAVE and a full sync while all keys are overwritten at full speed
     Snapshot(Common),
