@@ -384,6 +384,7 @@ impl Net {
 
     /// Hands everything queued to the kernel, waits until something happens or `timeout` is over (`None`: for ever),
     /// and puts what happened in `events`, which is emptied before. A signal also ends the wait, without an event.
+    /// It may end up to a millisecond late, and without an event at a time that an earlier poll was given.
     /// Data of the poll before is gone.
     ///
     /// # Errors

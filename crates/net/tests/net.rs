@@ -612,6 +612,31 @@ fn a_thread_wakes_the_loop() {
 }
 
 #[test]
+fn a_wait_ends_in_time_whatever_was_waited_for_before() {
+    each(|make| {
+        let mut net = make(Limits::default());
+        let waker = net.waker();
+        let mut events = Vec::new();
+        // Waits that end early, for more different times than a backend may want to keep in mind.
+        for ms in (20..200).rev() {
+            waker.wake();
+            net.poll(Some(Duration::from_millis(ms * 100)), &mut events).unwrap();
+            assert!(matches!(events[..], [Event::Woken]));
+            events.clear();
+        }
+        for ms in [50, 5, 20] {
+            let (start, time) = (Instant::now(), Duration::from_millis(ms));
+            while start.elapsed() < time {
+                net.poll(Some(time), &mut events).unwrap();
+                assert!(events.is_empty());
+            }
+            // The shortest of the waits before would end after two seconds.
+            assert!(start.elapsed() < Duration::from_secs(1));
+        }
+    });
+}
+
+#[test]
 fn idle_connections_cost_the_busy_ones_nothing() {
     net::raise_nofile(10_000);
     each(|make| {

@@ -17,6 +17,7 @@
 //! A connection gets one slot per poll, or with a multishot receive up to 32 (a bound of the kernel's).
 //! Needs Linux 5.19; multishot receives need 6.1 here.
 
+mod alarms;
 mod ring_buffers;
 mod setup;
 mod state;
@@ -35,6 +36,7 @@ use rustix::net::{SendFlags, SocketFlags};
 
 use crate::slab::{Slab, TAG_SHIFT};
 use crate::{ACCEPT_REST, ConnId, DataSlot, Detached, Error, Event, How, Limits, ListenerId, Waker, sock};
+use alarms::{Alarms, Need};
 use ring_buffers::RingBuffers;
 use state::{Completion, Conn, End, Listener, Sending};
 
@@ -54,11 +56,13 @@ const CONNECT: u64 = 2 << TAG_SHIFT;
 const ACCEPT: u64 = 3 << TAG_SHIFT;
 const WAKE: u64 = 4 << TAG_SHIFT;
 const CANCEL: u64 = 5 << TAG_SHIFT;
+const ALARM: u64 = 6 << TAG_SHIFT;
 
 /// See the module's description. The order of the fields matters: the ring is dropped before the memory that it uses.
 pub(crate) struct Uring {
     ring: IoUring,
     buffers: RingBuffers,
+    alarms: Alarms,
     conns: Slab<Conn>,
     listeners: Slab<Listener>,
     waker: Waker,
@@ -91,6 +95,7 @@ impl Uring {
         let mut uring = Uring {
             ring,
             buffers,
+            alarms: Alarms::new(),
             conns: Slab::new(),
             listeners: Slab::new(),
             waker,
@@ -128,7 +133,8 @@ impl Uring {
 
     fn try_push(&mut self, entry: &squeue::Entry) -> bool {
         // SAFETY: descriptors and send buffers are kept in the tables until their operations complete (see `Conn::is_idle`, `settle`, `drop`);
-        // receives use the registered slots, which live as long as the ring; other operations refer to no memory.
+        // receives use the registered slots, which live as long as the ring; an alarm's time stays until it is over (see `Alarms`);
+        // other operations refer to no memory.
         unsafe { self.ring.submission().push(entry).is_ok() }
     }
 
@@ -401,7 +407,7 @@ impl Uring {
         }
         self.look_at_noted(events);
         let at_once = !events.is_empty() || !self.fetched.is_empty();
-        let timeout = if at_once { Some(Duration::ZERO) } else { self.rest(timeout) };
+        let timeout = if at_once { Some(Duration::ZERO) } else { self.rest(timeout).and_then(|t| self.arm_alarm(t)) };
         self.refill()?;
         if at_once || !self.fetched.is_empty() {
             self.enter(Duration::ZERO)?;
@@ -465,6 +471,21 @@ impl Uring {
         Some(timeout.map_or(left, |t| t.min(left)))
     }
 
+    /// Sees to it that the next wait ends after `timeout`. Returns what it has to be given for that.
+    fn arm_alarm(&mut self, timeout: Duration) -> Option<Duration> {
+        if timeout.is_zero() {
+            return Some(timeout);
+        }
+        match self.alarms.need(Instant::now(), timeout) {
+            Need::Nothing => None,
+            Need::Submit(entry, number) => {
+                self.push(entry.user_data(number | ALARM));
+                None
+            }
+            Need::Wait => Some(timeout),
+        }
+    }
+
     fn on_completion(&mut self, completion: &Completion, events: &mut Vec<Event>) {
         let key = completion.user_data & !KIND_MASK;
         match completion.user_data & KIND_MASK {
@@ -478,6 +499,7 @@ impl Uring {
                 self.watch_waker();
             }
             CANCEL => {}
+            ALARM => self.alarms.over(key),
             other => unreachable!("no operation has the kind {other:x}"),
         }
     }
@@ -666,7 +688,7 @@ impl Drop for Uring {
         let until = Instant::now() + DROP_WAIT;
         for entry in mem::take(&mut self.waiting) {
             // These never reach the kernel.
-            let of_socket = ![WAKE, CANCEL].contains(&(entry.get_user_data() & KIND_MASK));
+            let of_socket = ![WAKE, CANCEL, ALARM].contains(&(entry.get_user_data() & KIND_MASK));
             self.outstanding -= usize::from(of_socket);
         }
         let any = opcode::AsyncCancel2::new(CancelBuilder::any()).build().user_data(CANCEL);
