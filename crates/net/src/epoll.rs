@@ -13,10 +13,12 @@ use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags};
 
+use crate::alarm::Alarm;
 use crate::slab::{Slab, TAG_SHIFT};
 use crate::{ACCEPT_REST, ConnId, DataSlot, Detached, Error, Event, How, Limits, ListenerId, Waker, sock};
 
@@ -27,6 +29,8 @@ const ACCEPTS_PER_POLL: usize = 1000;
 const LISTENER: u64 = 1 << TAG_SHIFT;
 /// The epoll data of the waker.
 const WAKER: u64 = 2 << TAG_SHIFT;
+/// The epoll data of the alarm.
+const ALARM: u64 = 4 << TAG_SHIFT;
 
 /// A buffer that the socket has not yet taken entirely.
 struct Sending {
@@ -74,6 +78,7 @@ pub(crate) struct Epoll {
     limits: Limits,
     epoll: OwnedFd,
     waker: Waker,
+    alarm: Alarm,
     conns: Slab<Conn>,
     listeners: Slab<Listener>,
     /// Connections whose interest may differ from what the kernel watches.
@@ -100,12 +105,16 @@ impl Epoll {
         };
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|e| failed("epoll_create")(e.into()))?;
         let waker = Waker::new().map_err(failed("eventfd"))?;
-        epoll::add(&epoll, waker.fd(), EventData::new_u64(WAKER), EventFlags::IN)
-            .map_err(|e| failed("epoll_ctl")(e.into()))?;
+        let alarm = Alarm::new().map_err(failed("timerfd"))?;
+        for (fd, data) in [(waker.fd(), WAKER), (alarm.fd(), ALARM)] {
+            epoll::add(&epoll, fd, EventData::new_u64(data), EventFlags::IN)
+                .map_err(|e| failed("epoll_ctl")(e.into()))?;
+        }
         Ok(Epoll {
             limits,
             epoll,
             waker,
+            alarm,
             conns: Slab::new(),
             listeners: Slab::new(),
             noted: Vec::new(),
@@ -251,7 +260,11 @@ impl Epoll {
         }
         self.tell_interest()?;
         let timeout = if events.is_empty() { self.rest(timeout) } else { Some(Duration::ZERO) };
-        let timeout = timeout.map(sock::whole_millis);
+        let at_once = timeout.is_some_and(|t| t.is_zero());
+        if let Some(timeout) = timeout.filter(|_| !at_once) {
+            self.alarm.set(timeout);
+        }
+        let timeout = at_once.then(Timespec::default);
         let mut ready = mem::take(&mut self.ready);
         ready.clear();
         let outcome = epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut ready), timeout.as_ref());
@@ -264,6 +277,8 @@ impl Epoll {
             if data == WAKER {
                 self.waker.reset();
                 events.push(Event::Woken);
+            } else if data == ALARM {
+                self.alarm.over();
             } else if data & LISTENER != 0 {
                 self.accept(data & !LISTENER, events);
             } else {

@@ -19,6 +19,7 @@
 //! A `Net` stays on the thread that made it. All limits are in [`Limits`] or named constants of the backends.
 //! It knows nothing of what the bytes mean.
 
+mod alarm;
 mod blocking;
 mod epoll;
 mod slab;

@@ -17,7 +17,6 @@
 //! A connection gets one slot per poll, or with a multishot receive up to 32 (a bound of the kernel's).
 //! Needs Linux 5.19; multishot receives need 6.1 here.
 
-mod alarms;
 mod ring_buffers;
 mod setup;
 mod state;
@@ -34,9 +33,9 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, SocketFlags};
 
+use crate::alarm::Alarm;
 use crate::slab::{Slab, TAG_SHIFT};
 use crate::{ACCEPT_REST, ConnId, DataSlot, Detached, Error, Event, How, Limits, ListenerId, Waker, sock};
-use alarms::{Alarms, Need};
 use ring_buffers::RingBuffers;
 use state::{Completion, Conn, End, Listener, Sending};
 
@@ -62,7 +61,7 @@ const ALARM: u64 = 6 << TAG_SHIFT;
 pub(crate) struct Uring {
     ring: IoUring,
     buffers: RingBuffers,
-    alarms: Alarms,
+    alarm: Alarm,
     conns: Slab<Conn>,
     listeners: Slab<Listener>,
     waker: Waker,
@@ -95,7 +94,7 @@ impl Uring {
         let mut uring = Uring {
             ring,
             buffers,
-            alarms: Alarms::new(),
+            alarm: Alarm::new().map_err(setup::failed("timerfd"))?,
             conns: Slab::new(),
             listeners: Slab::new(),
             waker,
@@ -112,6 +111,7 @@ impl Uring {
             polls: 0,
         };
         uring.watch_waker();
+        uring.watch_alarm();
         Ok(uring)
     }
 
@@ -124,6 +124,11 @@ impl Uring {
         self.push(opcode::PollAdd::new(fd, u32::from(PollFlags::IN.bits())).build().user_data(WAKE));
     }
 
+    fn watch_alarm(&mut self) {
+        let fd = Fd(self.alarm.fd().as_raw_fd());
+        self.push(opcode::PollAdd::new(fd, u32::from(PollFlags::IN.bits())).build().user_data(ALARM));
+    }
+
     /// Queues an operation. What it refers to must stay until it completes.
     fn push(&mut self, entry: squeue::Entry) {
         if !self.waiting.is_empty() || !self.try_push(&entry) {
@@ -133,8 +138,7 @@ impl Uring {
 
     fn try_push(&mut self, entry: &squeue::Entry) -> bool {
         // SAFETY: descriptors and send buffers are kept in the tables until their operations complete (see `Conn::is_idle`, `settle`, `drop`);
-        // receives use the registered slots, which live as long as the ring; an alarm's time stays until it is over (see `Alarms`);
-        // other operations refer to no memory.
+        // receives use the registered slots, which live as long as the ring; other operations refer to no memory.
         unsafe { self.ring.submission().push(entry).is_ok() }
     }
 
@@ -407,13 +411,16 @@ impl Uring {
         }
         self.look_at_noted(events);
         let at_once = !events.is_empty() || !self.fetched.is_empty();
-        let timeout = if at_once { Some(Duration::ZERO) } else { self.rest(timeout).and_then(|t| self.arm_alarm(t)) };
+        let timeout = if at_once { Some(Duration::ZERO) } else { self.rest(timeout) };
         self.refill()?;
-        if at_once || !self.fetched.is_empty() {
+        if timeout.is_some_and(|t| t.is_zero()) || !self.fetched.is_empty() {
             self.enter(Duration::ZERO)?;
         } else {
+            if let Some(timeout) = timeout {
+                self.alarm.set(timeout);
+            }
             let quiet = mem::take(&mut self.quiet);
-            self.enter_for(1 + quiet, timeout)?;
+            self.enter_for(1 + quiet, None)?;
         }
         while let Some(completion) = self.fetched.pop_front() {
             self.on_completion(&completion, events);
@@ -471,21 +478,6 @@ impl Uring {
         Some(timeout.map_or(left, |t| t.min(left)))
     }
 
-    /// Sees to it that the next wait ends after `timeout`. Returns what it has to be given for that.
-    fn arm_alarm(&mut self, timeout: Duration) -> Option<Duration> {
-        if timeout.is_zero() {
-            return Some(timeout);
-        }
-        match self.alarms.need(Instant::now(), timeout) {
-            Need::Nothing => None,
-            Need::Submit(entry, number) => {
-                self.push(entry.user_data(number | ALARM));
-                None
-            }
-            Need::Wait => Some(timeout),
-        }
-    }
-
     fn on_completion(&mut self, completion: &Completion, events: &mut Vec<Event>) {
         let key = completion.user_data & !KIND_MASK;
         match completion.user_data & KIND_MASK {
@@ -499,7 +491,10 @@ impl Uring {
                 self.watch_waker();
             }
             CANCEL => {}
-            ALARM => self.alarms.over(key),
+            ALARM => {
+                self.alarm.over();
+                self.watch_alarm();
+            }
             other => unreachable!("no operation has the kind {other:x}"),
         }
     }
