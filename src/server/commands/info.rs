@@ -411,6 +411,8 @@ fn replication(o: &mut Outside, e: &mut Engine, text: &mut String) {
         "repl_backlog_size": e.config.repl_backlog_size.get(),
         "repl_backlog_first_byte_offset": first,
         "repl_backlog_histlen": if backlog { o.log.len() } else { 0 },
+        // Valkey counts those between the two connections of its own way of syncing here; nobody takes that way.
+        "replicas_waiting_psync": 0,
         "repl_log_spilled_bytes": super::super::spill::Spill::bytes(&o.log),
     );
 }
