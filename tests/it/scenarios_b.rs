@@ -9,8 +9,9 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Soon enough for a test, long enough for a busy machine.
-const DOWN_AFTER_MS: u32 = 1000;
+/// Soon enough for a test, and long enough for a machine that halts all of them for a second: who was down for so long would be
+/// replaced, and then nothing is as expected.
+const DOWN_AFTER_MS: u32 = 2000;
 
 type Events = Vec<(String, String)>;
 

@@ -8,7 +8,8 @@ use resp::Value;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
-const DOWN_AFTER_MS: u32 = 500;
+/// Soon enough for a test, long enough for a busy machine.
+const DOWN_AFTER_MS: u32 = 1000;
 
 /// Makes an executable script that adds its arguments as a line to a file of this name, and then does `more`.
 fn script(folder: &Folder, name: &str, more: &str) -> String {
