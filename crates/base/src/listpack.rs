@@ -28,8 +28,8 @@ mod room;
 
 pub use crate::elem::{Elem, Needle};
 pub use iter::Iter;
-pub use room::Buffer;
 use room::Room;
+pub use room::{Buffer, GAP_MIN};
 
 const HEADER_LEN: usize = 6;
 const END: u8 = 0xff;

@@ -76,8 +76,8 @@ impl Buffer for Box<[u8]> {
 
 /// Set in the first word if it gives the start and not the size.
 const GAP: u32 = 1 << 31;
-/// The bytes of the word that gives the start, and so the least start there is.
-const GAP_MIN: usize = 4;
+/// The bytes of the word that gives the start, and so the least unused room there can be before a listpack.
+pub const GAP_MIN: usize = 4;
 /// Rooms smaller than this are not given back in part.
 const SHRINK_MIN: usize = 128;
 

@@ -1,6 +1,6 @@
 //! The pieces of a long list: packed chunks of several elements, and plain ones that are a single long string.
 
-use base::listpack::{Buffer, Elem, Needle};
+use base::listpack::{Buffer, Elem, GAP_MIN, Needle};
 use triomphe::Arc;
 
 use super::{Listpack, Shared};
@@ -14,13 +14,10 @@ const FRAME: usize = 7;
 /// The most that an entry takes beside its text.
 const ENTRY_MAX: usize = 10;
 
-/// The least start of a listpack that has unused room before it.
-const START_MIN: usize = 4;
-
 /// What is reckoned beside an element's text to see whether it still fits into a chunk. Redis reckons 8. We also count what the
-/// allocation has beside the listpack and the least start there can be, so that a chunk that gets full never outgrows an
+/// allocation has beside the listpack and the least room before it there can be, so that a chunk that gets full never outgrows an
 /// allocation of the chunk's size.
-pub(super) const ENTRY_OVERHEAD: usize = ENTRY_MAX + Shared::OVERHEAD + START_MIN;
+pub(super) const ENTRY_OVERHEAD: usize = ENTRY_MAX + Shared::OVERHEAD + GAP_MIN;
 
 /// How many bytes of room the chunk at a list's end gets: it will be filled, so its allocation grows in few steps (an eighth, a half,
 /// all) up to what a chunk may hold. The list has at least one full chunk besides, so that this is little of it.
