@@ -17,8 +17,9 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use rustix::io::Errno;
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
+
+use crate::waker::empty;
 
 /// How much later than wanted the alarm may be due and still do.
 const SLACK: Duration = Duration::from_millis(1);
@@ -54,11 +55,7 @@ impl Alarm {
 
     /// It was due: it is not set any more, and its descriptor not readable.
     pub(crate) fn over(&mut self) {
-        let mut count = [0u8; 8];
-        match rustix::io::read(&self.fd, &mut count) {
-            Ok(_) | Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(error) => panic!("a timer can be read: {error}"),
-        }
+        empty(&self.fd);
         self.due = None;
     }
 }

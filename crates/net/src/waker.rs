@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::{EventfdFlags, eventfd};
+use rustix::io::Errno;
 
 struct Inner {
     fd: OwnedFd,
@@ -41,11 +42,16 @@ impl Waker {
     /// Empties the counter and lets the next `wake` write again. The counter is emptied first: the other way round,
     /// a `wake` in between would be swallowed and leave the flag set, and no later one would ever be heard.
     pub(crate) fn reset(&self) {
-        let mut count = [0u8; 8];
-        match rustix::io::read(&self.0.fd, &mut count) {
-            Ok(_) | Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
-            Err(error) => panic!("an eventfd can be read: {error}"),
-        }
+        empty(&self.0.fd);
         self.0.pending.swap(false, Ordering::AcqRel);
+    }
+}
+
+/// Empties the counter of an eventfd or a timerfd, so that it is not readable any more.
+pub(crate) fn empty(fd: &OwnedFd) {
+    let mut count = [0u8; 8];
+    match rustix::io::read(fd, &mut count) {
+        Ok(_) | Err(Errno::AGAIN | Errno::INTR) => {}
+        Err(error) => panic!("an open counter can be read: {error}"),
     }
 }

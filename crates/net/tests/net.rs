@@ -617,7 +617,7 @@ fn a_wait_ends_in_time_whatever_was_waited_for_before() {
         let mut net = make(Limits::default());
         let waker = net.waker();
         let mut events = Vec::new();
-        // Waits that end early, for more different times than a backend may want to keep in mind.
+        // Waits that end early, each of them given an earlier end than the one before.
         for ms in (20..200).rev() {
             waker.wake();
             net.poll(Some(Duration::from_millis(ms * 100)), &mut events).unwrap();
