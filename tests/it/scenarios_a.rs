@@ -176,6 +176,10 @@ fn a3_info_replication() {
         primary.ok(&["SET", "k", "v"]);
         replicas.iter().for_each(|r| r.wait_for_offset_of(&primary));
         check_fields(&primary, PRIMARY_FIELDS);
+        if product == Product::Ours {
+            // Of Valkey's, whose suite asks for it.
+            assert_eq!(primary.info("replicas_waiting_psync"), "0");
+        }
         let field = |name: &str| primary.info(name);
         assert_eq!(field("connected_slaves"), "2");
         // Both have acknowledged everything within a second or so.
