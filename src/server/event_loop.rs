@@ -456,7 +456,11 @@ impl Server {
     }
 
     fn protocol_error(&mut self, id: ConnId, error: &resp::ProtocolError) {
-        let Some(key) = self.conns.get(id).and_then(|c| c.client) else { return };
+        let Some(conn) = self.conns.get(id) else { return };
+        if conn.peer == Peer::Primary {
+            return self.stream_broken(id, &error.to_string());
+        }
+        let Some(key) = conn.client else { return };
         log!(Verbose, "Protocol error ({}) from client: {}", error.0, self.client_text(id));
         self.engine.stats.count_error(b"ERR");
         self.engine.output_of(key).error(format!("ERR {error}").as_bytes());
@@ -526,17 +530,23 @@ impl Server {
         match order {
             Order::Close(key) => {
                 let Some(id) = self.conns.of_client(key) else { return };
-                match self.conns.get(id).map(|c| c.peer) {
-                    // Losing the link is more than losing a connection: it is made anew.
-                    Some(Peer::Primary) => self.link_lost(id, None),
-                    _ => self.close(id),
-                }
+                self.close(id);
             }
             Order::CloseReplica(key, command) => {
                 let Some(id) = self.conns.of_client(key) else { return };
                 let text = self.client_text(id);
                 log!(Warning, "Replica generated a reply to command '{command}', disconnecting it: {text}");
                 self.close(id);
+            }
+            Order::StreamBroken(key, what) => {
+                if let Some(id) = self.conns.of_client(key) {
+                    self.stream_broken(id, &what);
+                }
+            }
+            Order::CloseForInput(key) => {
+                if let Some(id) = self.conns.of_client(key) {
+                    self.close_for_input(id);
+                }
             }
             Order::Flushed => self.flushed(),
             Order::Warn(text) => log!(Warning, "{text}"),
@@ -652,8 +662,13 @@ impl Server {
         }
     }
 
-    /// Closes a connection and forgets its client.
+    /// Closes a connection and forgets its client. Where it is the link to our primary, the link is made anew, whatever the
+    /// reason is.
     pub fn close(&mut self, id: ConnId) {
+        if self.outside.link.has_conn(id) {
+            // It comes back here when the link has let go of the connection.
+            return self.link_lost(id, None);
+        }
         let Some(conn) = self.conns.remove(id) else { return };
         if self.sleep_first.is_some()
             && let Some(fd) = self.net.fd(id)

@@ -2,7 +2,7 @@
 
 use super::Server;
 use super::log::log;
-use engine::client::{Class, OUTPUT_LIMIT_BYTES_MIN};
+use engine::client::{Class, ClientFlags, OUTPUT_LIMIT_BYTES_MIN};
 use net::ConnId;
 
 impl Server {
@@ -22,7 +22,10 @@ impl Server {
         let now_ms = self.engine.store.now_ms;
         let limits = self.engine.config.client_output_buffer_limit.0;
         let Some(client) = self.engine.clients.get_mut(key) else { return };
+        let unlimited = limits[0].hard_bytes == 0 && limits[0].soft_bytes == 0;
         let limit = match client.class() {
+            // What a monitor leaves unread grows by itself, as what a subscriber leaves does.
+            Class::Normal if unlimited && client.flags.any(ClientFlags::MONITOR) => limits[2],
             Class::Normal => limits[0],
             Class::Replica => limits[1],
             Class::PubSub => limits[2],

@@ -27,6 +27,8 @@ use std::time::Duration;
 
 /// A handshake line longer than this is no handshake.
 const LINE_BYTES_MAX: usize = 4096;
+/// So much may come from the primary while it has not read what it is asked.
+const EARLY_BYTES_MAX: usize = 64 << 10;
 /// How long after a failure the next attempt begins.
 const RETRY_MS: i64 = 1000;
 
@@ -156,6 +158,11 @@ impl Link {
             LinkState::Loading(_) => "sync",
             LinkState::Up(..) => "connected",
         }
+    }
+
+    /// Whether this is the link's connection.
+    pub fn has_conn(&self, id: ConnId) -> bool {
+        self.conn() == Some(id)
     }
 
     fn conn(&self) -> Option<ConnId> {
@@ -376,7 +383,6 @@ impl Server {
 
     fn link_send(&mut self, id: ConnId, bytes: Vec<u8>) {
         if let Some(conn) = self.conns.get_mut(id) {
-            // The handshake is a dialogue: what was sent before has been answered, so it has left.
             conn.sending = self.net.send(id, bytes).is_none();
         }
     }
@@ -393,11 +399,26 @@ impl Server {
         self.link_lines(id);
     }
 
+    /// The kernel has taken what was sent to the primary: answers that have come meanwhile are read.
+    pub fn link_sent(&mut self, id: ConnId) {
+        self.link_lines(id);
+    }
+
+    /// Reads the primary's answers, one for each step of the handshake. A primary may answer before it is asked, so no
+    /// answer is read while our last words are still on their way.
     fn link_lines(&mut self, id: ConnId) {
         loop {
+            let sending = self.conns.get(id).is_some_and(|conn| conn.sending);
             let announced = self.outside.link.announced.is_some();
             let LinkState::Handshake(conn, handshake, input) = &mut self.outside.link.state else { return };
             if *conn != id || announced {
+                return;
+            }
+            if sending {
+                if input.len() > EARLY_BYTES_MAX {
+                    log!(Warning, "The primary sends without reading what it is asked: it is no Redis server");
+                    self.retry_link();
+                }
                 return;
             }
             let Some(end) = input.iter().position(|b| *b == b'\n') else {
@@ -509,6 +530,22 @@ impl Server {
             "Reconnecting to MASTER {}",
             self.outside.link.primary.as_ref().map_or(String::new(), |(h, p)| format!("{h}:{p}"))
         );
+    }
+
+    /// The primary's stream is not one. Where it went wrong cannot be known, so that what we hold is not asked to be continued:
+    /// the next link begins with a full sync.
+    pub fn stream_broken(&mut self, id: ConnId, what: &str) {
+        if !self.outside.link.has_conn(id) {
+            return;
+        }
+        let name = self.outside.link.primary.as_ref().map_or(String::new(), |(h, p)| format!("{h}:{p}"));
+        log!(
+            Warning,
+            "== CRITICAL == The stream of the primary {name} is broken at offset {}: {what}. The link is dropped, a full resync follows",
+            self.outside.log.end() + 1
+        );
+        self.outside.link.has_history = false;
+        self.retry_link();
     }
 
     /// The primary sends everything, if it has said so in this round: a thread takes the socket over and builds the data.

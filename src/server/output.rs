@@ -91,9 +91,10 @@ impl Server {
         self.sent_now(id, buf);
         self.count_memory(id);
         let Some(conn) = self.conns.get(id) else { return };
-        if conn.peer == Peer::Watched {
-            self.watched_sent(id);
-            return;
+        match conn.peer {
+            Peer::Watched => return self.watched_sent(id),
+            Peer::Primary if conn.client.is_none() => return self.link_sent(id),
+            Peer::Primary | Peer::Replica | Peer::Client => {}
         }
         let more = conn.client.and_then(|k| self.engine.clients.get(k)).is_some_and(|c| !c.out.buf.is_empty());
         if more || conn.close_when_sent || conn.paused || conn.held {

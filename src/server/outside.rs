@@ -217,6 +217,7 @@ impl Outside {
         engine.gates.set(Gates::FEW_REPLICAS, few);
         engine.gates.set(Gates::LOADING, self.loading_since_ms.is_some() || self.link.is_loading_without_data());
         engine.gates.set(Gates::ASKING, self.asking.as_ref().is_some_and(|asking| asking.is_last()));
+        engine.gates.set(Gates::RECEIVING, self.link.is_loading());
         engine.gates.set(Gates::ASYNC_LOADING, self.link.is_loading_beside_data());
         engine.store.is_replica = following;
         super::log::set_role(if following { b'S' } else { b'M' });

@@ -59,6 +59,7 @@ impl Reception {
         let Some(folder) = &self.folder else {
             return from_socket(source, &end, &self.options, self.fd);
         };
+        fits_on_disk(&end, folder)?;
         let mut file = TemporaryFile::create(folder)?;
         let rest = to_file(&mut source, &end, &mut file)?;
         let mut beat = source.beat;
@@ -76,6 +77,18 @@ enum End {
     Length(u64),
     /// With this mark.
     Mark(Vec<u8>),
+}
+
+/// A length that the disk cannot take is refused before the disk is full.
+fn fits_on_disk(end: &End, folder: &Path) -> Result<(), String> {
+    let End::Length(length) = end else { return Ok(()) };
+    // Where the room is not known, writing tells.
+    let Ok(disk) = rustix::fs::statvfs(folder) else { return Ok(()) };
+    let room = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if *length <= room {
+        return Ok(());
+    }
+    Err(format!("the primary announces {length} bytes, and the disk of {} has room for {room}", folder.display()))
 }
 
 fn from_socket(source: SocketSource, end: &End, options: &LoadOptions, fd: OwnedFd) -> Result<Received, String> {

@@ -147,3 +147,24 @@ fn evicting_large_values_stops_at_the_limit() {
     let evicted = server.number("evicted_keys");
     assert!((4..=10).contains(&evicted), "{evicted}");
 }
+
+#[test]
+fn a_monitor_that_does_not_read_is_cut_off_at_the_limits_of_subscribers() {
+    let server = ours(&["--client-output-buffer-limit", "pubsub 2mb 0 0"]);
+    let mut monitor = server.client();
+    monitor.ok(&["MONITOR"]);
+    let value = "x".repeat(100_000);
+    let mut client = server.client();
+    for _ in 0..400 {
+        client.ok(&["SET", "k", &value]);
+    }
+    wait_until(PATIENCE, || server.number("client_output_buffer_limit_disconnections") == 1);
+    // One that reads sees everything, however much there is.
+    let mut monitor = server.client();
+    monitor.ok(&["MONITOR"]);
+    for _ in 0..400 {
+        client.ok(&["SET", "k", &value]);
+        assert!(monitor.reply() != resp::Value::Null);
+    }
+    assert_eq!(server.number("client_output_buffer_limit_disconnections"), 1);
+}

@@ -9,6 +9,7 @@ mod client_memory;
 mod clients;
 mod crashes;
 mod failover;
+mod hostile_primary;
 mod links;
 mod maxmemory;
 mod process;

@@ -78,6 +78,8 @@ gates! {
     ASYNC_LOADING = 8;
     /// Set beside `LOADING`: the data is there, and sentinels are asked for our role.
     ASKING = 9;
+    /// A full sync is being received, whatever is served meanwhile.
+    RECEIVING = 10;
 }
 
 impl Gates {
@@ -104,6 +106,10 @@ pub enum Order {
     Resume(ClientKey),
     /// This replica has sent a command that is answered, and an answer would spoil its stream: close it.
     CloseReplica(ClientKey, &'static str),
+    /// The primary's stream holds what no replication stream may hold: the link cannot go on. The text says what it is.
+    StreamBroken(ClientKey, String),
+    /// This client has sent more than `client-query-buffer-limit` without having it run: close it.
+    CloseForInput(ClientKey),
     /// All data is gone by FLUSHALL: the file that is there is out of date.
     Flushed,
     /// A pause has ended: go on with all clients that it put off.
@@ -393,15 +399,19 @@ impl Engine {
             return Some(self.refuse(Some(command), Error::fixed("ERR Replica can't interact with the keyspace")));
         }
         let from_primary = flags.any(ClientFlags::PRIMARY);
+        if from_primary && !command.streamed {
+            self.break_stream(format!("unexpected command '{}'", command.spec.name));
+            return Some(Flow::Dropped);
+        }
         let is_exec = command.spec.name == "exec";
         // EXEC counts as what it has queued.
         let queued_any = |engine: &Self, wanted: Flags| {
             let queued = &engine.clients[engine.current].queued;
             queued.iter().any(|k| engine.resolve(&k.args()).is_ok_and(|c| c.flags.any(wanted)))
         };
-        let queued_lacks = |engine: &Self, wanted: Flags| {
+        let queued_all = |engine: &Self, allowed: &dyn Fn(&Command) -> bool| {
             let queued = &engine.clients[engine.current].queued;
-            queued.iter().any(|k| engine.resolve(&k.args()).is_ok_and(|c| !c.flags.has(wanted)))
+            queued.iter().all(|k| engine.resolve(&k.args()).map_or(true, allowed))
         };
         let is_write = command.flags.any(Flags::WRITE) || (is_exec && queued_any(self, Flags::WRITE));
         if self.gates.any(Gates::MEMORY) && !from_primary {
@@ -448,16 +458,23 @@ impl Engine {
                 )),
             ));
         }
-        let stale_allowed = command.flags.has(Flags::STALE) && !(is_exec && queued_lacks(self, Flags::STALE));
+        let is_stale = |c: &Command| c.flags.has(Flags::STALE);
+        let stale_allowed = is_stale(command) && (!is_exec || queued_all(self, &is_stale));
         if self.gates.any(Gates::STALE) && !from_primary && !stale_allowed {
             return Some(self.refuse(Some(command), error::MASTER_DOWN));
         }
-        let loading_allowed = command.flags.has(Flags::LOADING) && !(is_exec && queued_lacks(self, Flags::LOADING));
+        let receiving = self.gates.any(Gates::RECEIVING);
+        let loading_allowed = |c: &Command| c.flags.has(Flags::LOADING) || (receiving && c.while_receiving);
+        let loading_allowed = loading_allowed(command) && (!is_exec || queued_all(self, &loading_allowed));
         if self.gates.any(Gates::LOADING) && !from_primary && !loading_allowed {
             let asking = self.gates.any(Gates::ASKING);
             return Some(self.refuse(Some(command), if asking { error::ASKING } else { error::LOADING }));
         }
-        if self.gates.any(Gates::ASYNC_LOADING) && command.flags.has(Flags::NO_ASYNC_LOADING) && !from_primary {
+        if self.gates.any(Gates::ASYNC_LOADING)
+            && command.flags.has(Flags::NO_ASYNC_LOADING)
+            && !command.while_receiving
+            && !from_primary
+        {
             return Some(self.refuse(Some(command), error::LOADING));
         }
         if flags.any(ClientFlags::MULTI) && command.flags.has(Flags::NO_MULTI) {
@@ -473,8 +490,13 @@ impl Engine {
         if flags.any(ClientFlags::MULTI)
             && !matches!(command.spec.name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset")
         {
-            let (client, kept) = (&mut self.clients[self.current], Kept::new(args));
-            client.queued_bytes += kept.memory_bytes();
+            let kept = Kept::new(args);
+            let queued_bytes = self.clients[self.current].queued_bytes + kept.memory_bytes();
+            if queued_bytes as i64 > self.config.client_query_buffer_limit.get() {
+                return Some(self.refuse_endless_transaction(from_primary));
+            }
+            let client = &mut self.clients[self.current];
+            client.queued_bytes = queued_bytes;
             client.queued.push(kept);
             let reply_start = self.out.buf.len();
             self.out.simple("QUEUED");
@@ -482,6 +504,18 @@ impl Engine {
             return Some(Flow::Done);
         }
         None
+    }
+
+    /// A transaction has queued more than `client-query-buffer-limit`: whoever sends it does not end it, and is cut off.
+    #[cold]
+    fn refuse_endless_transaction(&mut self, from_primary: bool) -> Flow {
+        if from_primary {
+            self.break_stream("a transaction that exceeds client-query-buffer-limit".into());
+        } else {
+            self.orders.push(Order::CloseForInput(self.current));
+            self.client().flags.set(ClientFlags::CLOSING, true);
+        }
+        Flow::Dropped
     }
 
     /// Runs a command that has passed all checks, and sends its effects on their way.
@@ -656,6 +690,14 @@ impl Engine {
             1.. if !self.in_exec => (hard as usize).max(OUTPUT_LIMIT_BYTES_MIN),
             _ => usize::MAX,
         }
+    }
+
+    /// The running client is our primary, and its stream cannot be what a primary sends: nothing more of it is run.
+    #[cold]
+    fn break_stream(&mut self, what: String) {
+        let key = self.current;
+        self.client().flags.set(ClientFlags::CLOSING, true);
+        self.orders.push(Order::StreamBroken(key, what));
     }
 
     /// Asks the server to close a client; it runs no more commands.

@@ -41,6 +41,10 @@ pub struct Command {
     pub subcommands: Vec<Command>,
     /// `spec.flags`, here to spare a load.
     pub flags: Flags,
+    /// Whether a primary sends it to its replicas. Any other command in a replication stream means that the stream is broken.
+    pub streamed: bool,
+    /// Whether it runs while a full sync is received, so that an operator or a sentinel can always name another primary.
+    pub while_receiving: bool,
     /// The fewest arguments that it takes, its name included: from `spec.arity`, likewise.
     args_min: usize,
     /// The most.
@@ -79,6 +83,18 @@ pub struct CommandTable {
 
 const SLOTS: usize = 2048;
 const EMPTY: u16 = u16::MAX;
+
+/// What a replication stream holds beside the commands that the data depends on: the primary's heartbeat and its questions,
+/// the database, transactions.
+const STREAM_FRAME: [&str; 6] = ["ping", "replconf", "select", "multi", "exec", "discard"];
+
+/// The commands that name another primary.
+const REPOINT: [&str; 2] = ["replicaof", "slaveof"];
+
+/// Whether a primary sends this command to its replicas. Reads are among them, since they harm nothing.
+fn is_streamed(spec: &Spec) -> bool {
+    spec.flags.any(Flags::WRITE | Flags::READONLY | Flags::MAY_REPLICATE) || STREAM_FRAME.contains(&spec.name)
+}
 
 /// The handlers of all families, by the command's full name.
 fn handlers() -> BTreeMap<&'static str, Run> {
@@ -160,7 +176,10 @@ impl CommandTable {
             let args_min = spec.arity.unsigned_abs() as usize;
             let args_max = if spec.arity < 0 { usize::MAX } else { args_min };
             let (words, case) = (Words::of(spec.name.as_bytes()), Words::case_of(spec.name.as_bytes()));
-            Command { spec, run, index: index - 1, subcommands: Vec::new(), flags, args_min, args_max, words, case }
+            let streamed = is_streamed(spec);
+            let while_receiving = REPOINT.contains(&spec.name);
+            let (index, subcommands) = (index - 1, Vec::new());
+            Command { spec, run, index, subcommands, flags, streamed, while_receiving, args_min, args_max, words, case }
         };
         for name in handlers.keys() {
             assert!(SPECS.iter().any(|s| s.name == *name), "the handler of {name} has no facts");

@@ -179,10 +179,19 @@ impl Handshake {
                 }
                 Ok(Step::Send(out))
             }
-            Await::Psync => psync_answer(line).ok_or_else(|| {
+            // Who has asked for everything cannot go on with what it has not.
+            Await::Psync => psync_answer(line).filter(|step| self.may_follow(step)).ok_or_else(|| {
                 let later = [&b"-NOMASTERLINK"[..], b"-LOADING"].iter().any(|p| line.starts_with(p));
                 if later { HandshakeError::NotYet(text()) } else { HandshakeError::Psync(text()) }
             }),
+        }
+    }
+
+    /// Whether this can be the answer to what was asked.
+    fn may_follow(&self, step: &Step) -> bool {
+        match step {
+            Step::Continue { .. } => self.have.is_some(),
+            Step::FullResync { .. } | Step::Send(_) | Step::Wait => true,
         }
     }
 
@@ -288,6 +297,15 @@ mod tests {
             let _ = h.handle_line(b"+OK");
         }
         assert_eq!(sent(h.handle_line(b"+OK")), [alloc::format!("PSYNC {id} 51 FAILOVER")]);
+    }
+
+    #[test]
+    fn nothing_is_continued_by_a_replica_that_holds_nothing() {
+        let (mut h, _) = Handshake::begin(identity(""), None, false);
+        for _ in 0..4 {
+            let _ = h.handle_line(b"+OK");
+        }
+        assert!(matches!(h.handle_line(b"+CONTINUE"), Err(HandshakeError::Psync(_))));
     }
 
     #[test]

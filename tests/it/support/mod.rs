@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod data;
+pub mod impostor;
 pub mod sentinel;
 
 pub use client::Client;

@@ -1,0 +1,159 @@
+//! What a primary may say and must not: no bytes of a peer stop a replica, freeze it or fill it up.
+
+use crate::support::client::{bulk, encoded};
+use crate::support::impostor::{ID, Impostor};
+use crate::support::{PATIENCE, Server, ours, wait_until};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+const FAST: [&str; 2] = ["--save", ""];
+
+/// An empty data set, announced by its length.
+fn empty_data() -> Vec<u8> {
+    let server = ours(&[]);
+    server.ok(&["SAVE"]);
+    let data = std::fs::read(format!("{}/dump.rdb", server.folder.path().display())).unwrap();
+    [format!("${}\r\n", data.len()).into_bytes(), data].concat()
+}
+
+/// Grants a full sync of nothing and waits until the link is up.
+fn link_up(impostor: &Impostor, replica: &Server, data: &[u8]) -> TcpStream {
+    let mut stream = impostor.grant(ID);
+    stream.write_all(data).unwrap();
+    wait_until(PATIENCE, || replica.info("master_link_status") == "up");
+    stream
+}
+
+#[test]
+fn a_primary_that_answers_before_it_is_asked_stops_nothing() {
+    for backend in ["io_uring", "epoll"] {
+        let replica = ours(&["--save", "", "--io-backend", backend]);
+        let impostor = Impostor::new();
+        impostor.be_followed_by(&replica);
+        let data = empty_data();
+        let full = [format!("+PONG\r\n+OK\r\n+OK\r\n+OK\r\n+FULLRESYNC {ID} 0\r\n").as_bytes(), &data].concat();
+        for early in [&b"+PONG\r\n+OK\r\n+OK\r\n+OK\r\n"[..], b"+PONG\r\n+OK\r\n+OK\r\n+OK\r\n+CONTINUE\r\n", &full] {
+            let mut stream = impostor.accept();
+            stream.write_all(early).unwrap();
+            // The replica may take the answers or leave; it does not end.
+            let mut first = [0; 14];
+            stream.read_exact(&mut first).unwrap();
+            assert_eq!(&first, b"*1\r\n$4\r\nPING\r\n");
+            assert_eq!(replica.info("role"), "slave", "{backend}");
+            if early == full {
+                wait_until(PATIENCE, || replica.info("master_link_status") == "up");
+                stream.write_all(&encoded(&[b"SET", b"k", b"v"])).unwrap();
+                wait_until(PATIENCE, || replica.call(&["GET", "k"]) == bulk("v"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_cannot_be_one_is_dropped_and_made_anew() {
+    let data = empty_data();
+    let replica = ours(&FAST);
+    let impostor = Impostor::new();
+    impostor.be_followed_by(&replica);
+    let broken: &[&[u8]] = &[
+        b"*blabla\r\n",
+        b"*2\r\n$3\r\nGET\r\n$x\r\n",
+        b"*1\r\n$4\r\nQUIT\r\n",
+        b"*2\r\n$9\r\nSUBSCRIBE\r\n$1\r\nc\r\n",
+        b"*2\r\n$10\r\nPSUBSCRIBE\r\n$1\r\nc\r\n",
+        b"*3\r\n$5\r\nPSYNC\r\n$1\r\n?\r\n$2\r\n-1\r\n",
+        b"*1\r\n$4\r\nSYNC\r\n",
+        b"*1\r\n$7\r\nMONITOR\r\n",
+        b"*1\r\n$5\r\nRESET\r\n",
+        b"*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n",
+        b"*3\r\n$6\r\nCLIENT\r\n$5\r\nREPLY\r\n$3\r\nOFF\r\n",
+        b"*1\r\n$8\r\nSHUTDOWN\r\n",
+        b"*3\r\n$9\r\nREPLICAOF\r\n$2\r\nNO\r\n$3\r\nONE\r\n",
+        b"*3\r\n$4\r\nWAIT\r\n$1\r\n1\r\n$1\r\n0\r\n",
+        b"*1\r\n$5\r\nMULTI\r\n*1\r\n$4\r\nQUIT\r\n*1\r\n$4\r\nEXEC\r\n",
+        b"QUIT\r\n",
+    ];
+    for (n, bytes) in broken.iter().enumerate() {
+        let name = bytes.escape_ascii();
+        let mut stream = link_up(&impostor, &replica, &data);
+        stream.write_all(&encoded(&[b"SET", b"before", b"1"])).unwrap();
+        stream.write_all(bytes).unwrap();
+        let _ = stream.write_all(&encoded(&[b"SET", b"after", b"1"]));
+        wait_until(PATIENCE, || replica.log().matches("== CRITICAL ==").count() == n + 1);
+        assert_eq!(replica.call(&["EXISTS", "after"]), resp::Value::Int(0), "{name}: nothing after it is run");
+        // The link ends, also on the primary's side.
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest);
+    }
+    // What belongs to a stream goes on, blocking commands too, which find nothing and do not wait.
+    let mut stream = link_up(&impostor, &replica, &data);
+    for words in [
+        &[&b"PING"[..]][..],
+        &[b"BLPOP", b"none", b"0"],
+        &[b"GET", b"k"],
+        &[b"PUBLISH", b"c", b"m"],
+        &[b"SELECT", b"0"],
+    ] {
+        stream.write_all(&encoded(words)).unwrap();
+    }
+    stream.write_all(&encoded(&[b"SET", b"after", b"2"])).unwrap();
+    wait_until(PATIENCE, || replica.call(&["GET", "after"]) == bulk("2"));
+    assert_eq!(replica.log().matches("== CRITICAL ==").count(), broken.len());
+}
+
+#[test]
+fn a_transaction_without_an_end_does_not_fill_a_replica_or_a_primary() {
+    let replica = ours(&["--save", "", "--client-query-buffer-limit", "1mb"]);
+    let impostor = Impostor::new();
+    impostor.be_followed_by(&replica);
+    let mut stream = link_up(&impostor, &replica, &empty_data());
+    stream.write_all(b"*1\r\n$5\r\nMULTI\r\n").unwrap();
+    let value = vec![b'x'; 10_000];
+    let request = encoded(&[b"SET", b"k", &value]);
+    while stream.write_all(&request).is_ok() {}
+    assert!(replica.log().contains("a transaction that exceeds client-query-buffer-limit"));
+
+    replica.ok(&["REPLICAOF", "NO", "ONE"]);
+    let mut client = replica.client();
+    client.ok(&["MULTI"]);
+    while client.raw(&request).is_ok() {}
+    wait_until(PATIENCE, || replica.log().contains("Closing client that reached max query buffer length"));
+    assert_eq!(replica.text(&["PING"]), "PONG");
+}
+
+#[test]
+fn a_data_set_that_cannot_fit_on_the_disk_is_refused_at_once() {
+    let replica = ours(&FAST);
+    replica.ok(&["SET", "old", "data"]);
+    let impostor = Impostor::new();
+    impostor.be_followed_by(&replica);
+    let mut stream = impostor.grant(ID);
+    stream.write_all(b"$9000000000000000000\r\nREDIS0010").unwrap();
+    wait_until(PATIENCE, || replica.log().contains("announces 9000000000000000000 bytes"));
+    assert_eq!(replica.text(&["GET", "old"]), "data");
+}
+
+#[test]
+fn a_replica_can_be_given_another_primary_while_it_receives_everything() {
+    for mode in ["swapdb", "disabled", "flush-before-load"] {
+        let replica = ours(&["--save", "", "--repl-diskless-load", mode]);
+        let impostor = Impostor::new();
+        impostor.be_followed_by(&replica);
+        let mut stream = link_up(&impostor, &replica, &empty_data());
+        stream.write_all(&encoded(&[b"SET", b"old", b"1"])).unwrap();
+        wait_until(PATIENCE, || replica.call(&["GET", "old"]) == bulk("1"));
+        drop(stream);
+        // The same history once more, so that swapdb serves the old data meanwhile.
+        let mut stream = impostor.grant(ID);
+        stream.write_all(b"$100000\r\nREDIS0010").unwrap();
+        wait_until(PATIENCE, || replica.number("master_sync_in_progress") == 1);
+        let good = ours(&FAST);
+        good.ok(&["SET", "new", "1"]);
+        let mut sentinel = replica.client();
+        sentinel.ok(&["MULTI"]);
+        let port = good.port.to_string();
+        assert_eq!(sentinel.text(&["SLAVEOF", "127.0.0.1", &port]), "QUEUED", "{mode}");
+        assert_eq!(sentinel.call(&["EXEC"]), resp::Value::Array(vec![resp::Value::Simple("OK".into())]), "{mode}");
+        wait_until(PATIENCE, || replica.call(&["GET", "new"]) == bulk("1"));
+    }
+}
