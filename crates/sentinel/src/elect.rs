@@ -22,7 +22,7 @@
 use crate::api::{LogLevel, Reply};
 use crate::failover::FailoverStep;
 use crate::instance::{InstanceId, Vote};
-use crate::limits::EPOCH_MAX;
+use crate::limits::{EPOCH_LEAP_MAX, EPOCH_LEAP_PERIOD_MS, EPOCH_MAX, EPOCH_STEP_MAX};
 use crate::links::Asked;
 use crate::state::{NEVER, Sentinel};
 use alloc::collections::BTreeMap;
@@ -143,17 +143,31 @@ impl Sentinel {
         self.touch(owner);
     }
 
+    /// Somebody names an epoch. Whether it is ours now, or was already: an impossible one is not, and one that is too far away is
+    /// approached only, so that no message ever takes us to an epoch after which there is no next one.
+    pub(crate) fn learn_epoch(&mut self, id: InstanceId, epoch: u64) -> bool {
+        if epoch <= self.current_epoch {
+            return true;
+        }
+        let explained = epoch - self.current_epoch <= EPOCH_STEP_MAX;
+        if epoch > EPOCH_MAX || (!explained && self.now < self.leap_not_before) {
+            return false;
+        }
+        if !explained {
+            self.leap_not_before = self.now + EPOCH_LEAP_PERIOD_MS;
+        }
+        self.current_epoch = epoch.min(self.current_epoch + EPOCH_LEAP_MAX);
+        self.epoch_changed();
+        self.emit_text(LogLevel::Warning, "+new-epoch", id, self.current_epoch.to_string());
+        epoch == self.current_epoch
+    }
+
     /// Votes for `candidate`, or says how we voted before: for whom, in which epoch. The answer must wait until
     /// [`Self::epochs_are_saved`].
     pub(crate) fn vote(&mut self, id: InstanceId, epoch: u64, candidate: &str) -> Vote {
-        if epoch > EPOCH_MAX {
+        if !self.learn_epoch(id, epoch) {
             self.log_refusal(format!("request for a vote in the impossible epoch {epoch}"));
             return Vote::default();
-        }
-        if epoch > self.current_epoch {
-            self.current_epoch = epoch;
-            self.epoch_changed();
-            self.emit_text(LogLevel::Warning, "+new-epoch", id, epoch.to_string());
         }
         let vote = &mut self.at_mut(id).primary_mut().vote;
         if vote.epoch < epoch && self.current_epoch <= epoch {

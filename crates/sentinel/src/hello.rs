@@ -106,10 +106,8 @@ impl Sentinel {
         }
         let Some(&primary) = self.primaries.get(&hello.name) else { return };
         let sender = self.sender_of(primary, &hello);
-        if hello.current_epoch > self.current_epoch {
-            self.current_epoch = hello.current_epoch;
-            self.epoch_changed();
-            self.emit_text(LogLevel::Warning, "+new-epoch", primary, hello.current_epoch.to_string());
+        if !self.learn_epoch(primary, hello.current_epoch) {
+            return self.log_refusal(format!("hello with an impossible epoch: {:?}", hello.current_epoch.to_string()));
         }
         let Some(sender) = sender else { return };
         if self.at(primary).primary().config_epoch < hello.config_epoch {

@@ -12,9 +12,18 @@ pub const HELLO_BYTES_MAX: usize = 2048;
 pub const HOST_BYTES_MAX: usize = 255;
 /// Bytes of the name of a primary.
 pub const NAME_BYTES_MAX: usize = 512;
-/// An epoch above this cannot come from counting fail-overs, one per epoch: it is refused, since an epoch can only grow, and one
-/// at the end of its range would end all elections.
-pub const EPOCH_MAX: u64 = 1 << 48;
+/// The greatest epoch that a message or a file may name. An epoch can only grow, and one at the end of its range would end all
+/// elections. So no message takes a sentinel further than [`EPOCH_LEAP_MAX`], and the greatest epoch stays out of reach: it takes
+/// 48 days of such messages, each second one.
+pub const EPOCH_MAX: u64 = 1 << 62;
+/// How far an epoch may be from ours, for all that fail-overs explain: one by hand takes up to 65,536 at once, and a sentinel may
+/// have missed some.
+pub const EPOCH_STEP_MAX: u64 = 1 << 20;
+/// How far a message about a greater epoch takes us at most, once in [`EPOCH_LEAP_PERIOD_MS`]. A sentinel that joins a group
+/// whose epochs somebody has forged comes up to them in such leaps.
+pub const EPOCH_LEAP_MAX: u64 = 1 << 40;
+/// How long after a leap the next one is taken.
+pub const EPOCH_LEAP_PERIOD_MS: u64 = 1000;
 /// Commands on one link without reply, for each primary that shares it; periodic commands wait then.
 pub const PENDING_MAX: usize = 100;
 /// Host names whose addresses are remembered.

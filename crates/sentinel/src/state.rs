@@ -125,6 +125,8 @@ pub struct Sentinel {
     pub(crate) options: Options,
     pub(crate) periods: Periods,
     pub(crate) current_epoch: u64,
+    /// When a message may next take the epoch further than fail-overs explain.
+    pub(crate) leap_not_before: u64,
     pub(crate) instances: BTreeMap<InstanceId, Instance>,
     pub(crate) primaries: BTreeMap<String, InstanceId>,
     pub(crate) links: BTreeMap<LinkKey, Link>,
@@ -175,6 +177,7 @@ impl Sentinel {
             },
             periods: Periods::default(),
             current_epoch: 0,
+            leap_not_before: 0,
             instances: BTreeMap::new(),
             primaries: BTreeMap::new(),
             links: BTreeMap::new(),

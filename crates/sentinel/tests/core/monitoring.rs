@@ -100,6 +100,39 @@ fn a_newer_configuration_is_taken_and_an_older_one_is_not() {
 }
 
 #[test]
+fn a_forged_epoch_ends_no_election() {
+    let ask = |bench: &mut Bench, epoch: u64| {
+        Bench::words(&bench.ask(&format!("SENTINEL IS-MASTER-DOWN-BY-ADDR 10.0.0.1 6379 {epoch} {OTHER}"))).join(" ")
+    };
+    for forged in [1 << 32, 1 << 40, 1 << 48, (1 << 62) - 1, 1 << 62, 1 << 63, u64::MAX] {
+        let mut bench = healthy(MONITOR);
+        for _ in 0..100 {
+            bench.hello(OTHER, "10.0.1.2", forged, "10.0.0.1,6379", forged);
+        }
+        let next = bench.sentinel.current_epoch() + 1;
+        assert!(next < 1 << 50, "no message takes us near the end of the range: {next}");
+        assert_eq!(ask(&mut bench, next), format!("0 {OTHER} {next}"));
+        // It starts again with what it has saved.
+        let mut again = Bench::new(&bench.saved());
+        assert_eq!(again.sentinel.current_epoch(), next);
+        assert_eq!(ask(&mut again, next + 1), format!("0 {OTHER} {}", next + 1));
+    }
+}
+
+#[test]
+fn a_new_sentinel_comes_up_to_forged_epochs_in_leaps() {
+    let mut bench = healthy(MONITOR);
+    let far = 5 << 40;
+    for leaps in 1..=5 {
+        bench.hello(OTHER, "10.0.1.2", far, "10.0.0.2,6379", far);
+        assert_eq!(bench.sentinel.current_epoch(), leaps << 40);
+        bench.now += 1000;
+    }
+    bench.hello(OTHER, "10.0.1.2", far, "10.0.0.2,6379", far);
+    assert_eq!(bench.sentinel.views()[0].host, "10.0.0.2", "and then takes the group's configuration");
+}
+
+#[test]
 fn an_impossible_hello_is_refused_and_logged() {
     let mut bench = healthy(MONITOR);
     let before = bench.sentinel.views();
