@@ -52,7 +52,15 @@ enum Run {
     Failover(Common),
     /// What it costs a sentinel to watch 100 primaries
     Watching(Common),
-    /// All of them
+    /// Whether the cost of an element stays the same from a thousand elements to a million, for each command
+    Growth {
+        #[command(flatten)]
+        common: Common,
+        /// Only the cases whose names contain one of these, for example KEYS,SORT
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
+    },
+    /// All of them but growth
     All(Common),
 }
 
@@ -99,6 +107,7 @@ fn measure(run: Run) -> Result<()> {
         Run::Fullsync(common) => runs::sync::full(&plan(common)?),
         Run::Connections(common) => runs::connections::run(&plan(common)?),
         Run::Failover(common) => runs::failover::run(&plan(common)?),
+        Run::Growth { common, only } => runs::growth::run(&plan(common)?, &only),
         Run::Watching(common) => runs::failover::watching(&plan(common)?),
         Run::All(common) => {
             let plan = plan(common)?;

@@ -1,5 +1,6 @@
 //! The connections of the event loop: each one's socket, unread input and client.
 
+use super::input::Input;
 use engine::client::ClientKey;
 use net::ConnId;
 use resp::RequestParser;
@@ -30,7 +31,7 @@ pub struct Conn {
     /// State of an unfinished request.
     pub parser: RequestParser,
     /// Bytes received and not run yet; empty unless a request is unfinished or its client waits.
-    pub input: Vec<u8>,
+    pub input: Input,
     /// A buffer is with the kernel.
     pub sending: bool,
     /// Bytes of that buffer.
@@ -74,7 +75,7 @@ impl Conns {
             client,
             peer,
             parser: RequestParser::default(),
-            input: Vec::new(),
+            input: Input::default(),
             sending: false,
             sending_bytes: 0,
             sent_much: false,

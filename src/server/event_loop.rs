@@ -394,15 +394,7 @@ impl Server {
                         conn.input.extend_from_slice(&bytes[part.consumed..]);
                     }
                 }
-                None if part.consumed >= conn.input.len() => {
-                    conn.input.clear();
-                    if conn.input.capacity() > SPARE_BYTES_MAX {
-                        conn.input = Vec::new();
-                    }
-                }
-                None => {
-                    conn.input.drain(..part.consumed);
-                }
+                None => conn.input.consume(part.consumed),
             }
             let Some(key) = conn.client else { continue };
             let input = conn.input.len();

@@ -487,7 +487,7 @@ impl Server {
         client.db = db.unwrap_or(self.outside.link.db);
         self.conns.bind(id, key);
         if let Some(conn) = self.conns.get_mut(id) {
-            conn.input = rest;
+            conn.input = rest.into();
         }
         let link = &mut self.outside.link;
         link.state = LinkState::Up(id, key);

@@ -13,6 +13,7 @@ mod event_loop;
 mod failover;
 mod freer;
 mod hint;
+mod input;
 mod limits;
 mod link;
 mod listening;

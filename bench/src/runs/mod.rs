@@ -2,6 +2,7 @@
 
 pub mod connections;
 pub mod failover;
+pub mod growth;
 pub mod latency;
 pub mod memory;
 pub mod replicas;

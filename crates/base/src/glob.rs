@@ -10,13 +10,23 @@
 //! matches the empty string (callers treat the lone `*` before they come here).
 //!
 //! A star that has failed to lead to a match is never tried again once a later star was reached, so the work is bounded by
-//! pattern length × string length whatever the pattern: hostile patterns cannot stall the server.
+//! pattern length × string length whatever the pattern. Where both are long, `search` does it in their sum: hostile patterns
+//! cannot stall the server.
+
+mod search;
 
 /// Whether the whole of `text` matches `pattern`. With `ignore_case`, ASCII letters match in both cases.
 pub fn glob_matches(pattern: &[u8], text: &[u8], ignore_case: bool) -> bool {
     if text.is_empty() {
         return pattern.is_empty();
     }
+    if text.len() >= search::TEXT_BYTES_MIN && pattern.len() >= search::PATTERN_BYTES_MIN {
+        return search::matches(pattern, text, ignore_case);
+    }
+    matches_by_trying(pattern, text, ignore_case)
+}
+
+fn matches_by_trying(pattern: &[u8], text: &[u8], ignore_case: bool) -> bool {
     let mut at = 0;
     let mut position = 0;
     // Where to resume when the bytes after the latest star fail: after that star, one byte of text further on.
@@ -108,6 +118,7 @@ fn in_range(from: u8, to: u8, byte: u8, ignore_case: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec;
     use alloc::vec::Vec;
     use proptest::prelude::*;
 
@@ -181,8 +192,21 @@ mod tests {
     #[test]
     fn hostile_patterns_end_soon() {
         let pattern: Vec<u8> = b"a*".repeat(5_000).into_iter().chain(*b"b").collect();
-        let text = alloc::vec![b'a'; 20_000];
+        let text = vec![b'a'; 20_000];
         assert!(!glob_matches(&pattern, &text, false));
+    }
+
+    #[test]
+    fn a_pattern_costs_its_length_and_that_of_the_text() {
+        let long = |middle: &[u8]| [b"L*", &middle.repeat(200_000)[..], b"b"].concat();
+        let text = [&b"L"[..], &[b'a'; 1 << 20]].concat();
+        for ignore_case in [false, true] {
+            assert!(!glob_matches(&long(b"a"), &text, ignore_case));
+            assert!(glob_matches(&long(b"a"), &[&text[..], b"b"].concat(), ignore_case));
+        }
+        // A class and a question mark among the plain bytes, and a class that is long itself.
+        let class = [b"L*[", &b"xyz".repeat(60_000)[..], b"]*?", &b"a".repeat(2_000), b"?b"].concat();
+        assert!(!glob_matches(&class, &text, false));
     }
 
     /// The obvious exponential matcher, for literal bytes, `?` and `*` only.
@@ -202,6 +226,18 @@ mod tests {
             prop_assert_eq!(
                 glob_matches(pattern.as_bytes(), text.as_bytes(), false),
                 model(pattern.as_bytes(), text.as_bytes())
+            );
+        }
+
+        #[test]
+        fn searching_finds_what_trying_does(
+            pattern in proptest::collection::vec(prop_oneof![b'a'..b'd', Just(b'['), Just(b'*'), Just(b'*'), Just(b'?'), Just(b'\\'), Just(b'-'), Just(b']'), Just(b'^'), Just(b'A'), any::<u8>()], 0..14),
+            text in proptest::collection::vec(prop_oneof![b'a'..b'd', Just(b'A'), Just(b']'), any::<u8>()], 1..200),
+            ignore_case: bool,
+        ) {
+            prop_assert_eq!(
+                search::matches(&pattern, &text, ignore_case),
+                matches_by_trying(&pattern, &text, ignore_case)
             );
         }
 

@@ -7,7 +7,7 @@
 use crate::client::{ClientFlags, ClientKey, Kept};
 use crate::engine::{Engine, Order};
 use crate::host::Host;
-use crate::store::{KeyKind, Store};
+use crate::store::{KeyKind, Store, Ticket};
 use resp::Args;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,6 +38,8 @@ struct Wait {
     request: Kept,
     db: usize,
     keys: Vec<Box<[u8]>>,
+    /// Its place in the queues of these keys.
+    ticket: Ticket,
     kind: Option<KeyKind>,
     acknowledgements: Option<Acknowledgements>,
     deadline_ms: Option<i64>,
@@ -59,6 +61,8 @@ enum End {
 pub struct Blocking {
     waits: BTreeMap<ClientKey, Wait>,
     deadlines: BTreeSet<(i64, ClientKey)>,
+    /// The place of the next client that waits for keys.
+    next_ticket: Ticket,
     /// The client whose command is being run again.
     retrying: Option<ClientKey>,
     /// It still has to wait.
@@ -89,7 +93,7 @@ impl Blocking {
     /// Whether a key that somebody waits for may serve him now.
     #[inline]
     pub fn has_ready(&self, store: &Store) -> bool {
-        !store.ready.is_empty()
+        store.has_ready()
     }
 }
 
@@ -111,8 +115,10 @@ impl Engine {
             self.blocking.deadlines.insert((at, key));
         }
         let mut distinct: Vec<Box<[u8]>> = Vec::with_capacity(keys.len());
+        let ticket = self.blocking.next_ticket;
+        self.blocking.next_ticket += 1;
         for name in keys {
-            if self.store.wait_for(name, key) {
+            if self.store.wait_for(name, ticket, key) {
                 distinct.push((*name).into());
             }
         }
@@ -120,6 +126,7 @@ impl Engine {
             request: Kept::new(args),
             db: self.store.db,
             keys: distinct,
+            ticket,
             kind: Some(kind),
             acknowledgements: None,
             deadline_ms,
@@ -155,6 +162,7 @@ impl Engine {
             request: Kept::new(args),
             db: self.store.db,
             keys: Vec::new(),
+            ticket: 0,
             kind: None,
             acknowledgements: Some(wanted),
             deadline_ms,
@@ -187,6 +195,7 @@ impl Engine {
             request: Kept::new(args),
             db: self.store.db,
             keys: Vec::new(),
+            ticket: 0,
             kind: None,
             acknowledgements: None,
             deadline_ms: None,
@@ -239,7 +248,7 @@ impl Engine {
             self.blocking.deadlines.remove(&(at, key));
         }
         for name in &wait.keys {
-            self.store.no_longer_wait_for(wait.db, name, key);
+            self.store.no_longer_wait_for(wait.db, name, wait.ticket);
         }
         true
     }
@@ -292,10 +301,12 @@ impl Engine {
     pub fn serve_blocked(&mut self, host: &mut dyn Host) {
         self.catch_up_time();
         // Serving one client may make another key ready (BLMOVE), hence the outer loop.
-        while !self.store.ready.is_empty() {
-            for (db, name) in std::mem::take(&mut self.store.ready) {
-                for key in self.store.waiting_for(db, &name) {
-                    let Some(kind) = self.store.kind_of(db, &name) else { break };
+        while self.store.has_ready() {
+            for (db, name) in self.store.take_ready() {
+                let mut last = None;
+                while let Some(kind) = self.store.kind_of(db, &name) {
+                    let Some((ticket, key)) = self.store.next_waiting(db, &name, last) else { break };
+                    last = Some(ticket);
                     if self.blocking.waits.get(&key).is_some_and(|w| w.kind == Some(kind)) {
                         self.retry(host, key);
                     }

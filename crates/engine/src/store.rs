@@ -19,9 +19,12 @@ use keyspace::{
     Db, Entry, Expiry, Hash, HashMut, HashRef, Keyspace, Limits, List, Set, Value, ValueMut, ValueRef, ZSet,
 };
 use polonius_the_crab::prelude::*;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 mod observers;
+
+use observers::Queue;
+pub use observers::Ticket;
 
 /// The type of what a key holds, as `TYPE` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +127,7 @@ pub struct Store {
     /// Clients one of whose watched keys was changed.
     pub touched_watchers: Vec<ClientKey>,
     /// Keys that somebody waits for and that have come to be.
-    pub ready: Vec<(usize, Box<[u8]>)>,
+    ready: Vec<(usize, Box<[u8]>)>,
     /// When small encodings give way to large ones.
     pub limits: Limits,
     /// Counters.
@@ -138,9 +141,9 @@ pub struct Store {
     /// Somebody watches or tracks: changes of keys are of interest.
     observed: bool,
     tracked: bool,
-    watched: Vec<ByKey<Vec<ClientKey>>>,
+    watched: Vec<ByKey<BTreeSet<ClientKey>>>,
     watch_count: usize,
-    waiting: Vec<ByKey<VecDeque<ClientKey>>>,
+    waiting: Vec<ByKey<Queue>>,
     wait_count: usize,
     access: Access,
     lfu_log_factor: i64,

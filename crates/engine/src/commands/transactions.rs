@@ -83,7 +83,7 @@ fn watch(e: &mut Engine, a: &Args) -> Result {
     }
     let (key, db) = (e.current, e.store.db);
     for name in a.iter_from(1) {
-        if e.client().watched.iter().any(|w| w.db == db && *w.key == *name) {
+        if e.store.watches(name, key) {
             continue;
         }
         let was_there = e.store.exists(name);

@@ -1,0 +1,105 @@
+//! Bytes that a connection has sent and that are not run yet.
+//!
+//! ```text
+//!   |··· run ···|··· still to be run ···|
+//!   0           start                   bytes.len()
+//! ```
+//!
+//! A client may send a pipeline of hundreds of megabytes while its replies wait, and then it is run piece by piece. What has
+//! been run is therefore not moved out at once, but when it is the larger half: each byte is moved once at most.
+
+use std::ops::Deref;
+
+/// A buffer larger than this is given back to the allocator when it is empty.
+const KEPT_BYTES_MAX: usize = super::event_loop::SPARE_BYTES_MAX;
+
+/// The bytes, in the order in which they came.
+#[derive(Debug, Default)]
+pub struct Input {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Input {
+    /// Adds what has come.
+    pub fn extend_from_slice(&mut self, more: &[u8]) {
+        self.bytes.extend_from_slice(more);
+    }
+
+    /// The first `len` bytes have been run, or all where there are not so many.
+    pub fn consume(&mut self, len: usize) {
+        self.start = self.start.saturating_add(len).min(self.bytes.len());
+        if self.start == self.bytes.len() {
+            self.clear();
+        } else if self.start > self.bytes.len() / 2 {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.start = 0;
+        self.bytes.clear();
+        if self.bytes.capacity() > KEPT_BYTES_MAX {
+            self.bytes = Vec::new();
+        }
+    }
+
+    /// Bytes of memory that it takes.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+}
+
+impl From<Vec<u8>> for Input {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { bytes, start: 0 }
+    }
+}
+
+impl Deref for Input {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_is_what_was_not_consumed() {
+        let all: Vec<u8> = (0..200_000u32).flat_map(u32::to_le_bytes).collect();
+        let (mut input, mut at, mut end) = (Input::default(), 0, 0);
+        for step in (1..2000).cycle() {
+            let more = (end + 3 * step).min(all.len());
+            input.extend_from_slice(&all[end..more]);
+            end = more;
+            assert_eq!(input[..], all[at..end]);
+            at = (at + 2 * step).min(end);
+            input.consume(2 * step);
+            if at == all.len() {
+                break;
+            }
+        }
+        assert!(input.is_empty() && input.capacity() <= KEPT_BYTES_MAX);
+    }
+
+    #[test]
+    fn a_long_pipeline_is_not_moved_for_each_piece_of_it() {
+        let mut input = Input::from(vec![1; 1 << 20]);
+        let mut moved = 0;
+        while !input.is_empty() {
+            let before = input.start;
+            input.consume(100);
+            if input.start < before {
+                moved += input.len();
+            }
+        }
+        assert!(moved <= 1 << 20, "{moved}");
+    }
+}
