@@ -138,7 +138,12 @@ impl Connection {
 
     /// Reads one reply.
     pub fn reply(&mut self) -> io::Result<Value> {
+        let mut arrival = resp::Arrival::default();
         loop {
+            // A large reply is parsed once, when it is there.
+            while !arrival.is_whole(&self.input[self.at..]) {
+                self.fill()?;
+            }
             match resp::parse_value(&self.input[self.at..]) {
                 Ok(Some((value, len))) => {
                     self.at += len;

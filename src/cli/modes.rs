@@ -33,7 +33,7 @@ pub fn pipe(session: &mut Session) -> Result<(), String> {
     let (mut replies, mut errors) = (0u64, 0u64);
     let mut quiet_since = Instant::now();
     let mut stdin = io::stdin().lock();
-    let mut input = Vec::new();
+    let (mut input, mut arrival) = (Vec::new(), resp::Arrival::default());
     let mut done = false;
     while !done {
         if at == out.len() && !ended {
@@ -66,7 +66,9 @@ pub fn pipe(session: &mut Session) -> Result<(), String> {
             }
         }
         let mut parsed = 0;
-        while let Some((value, len)) = resp::parse_value(&input[parsed..]).map_err(|e| e.to_string())? {
+        while arrival.is_whole(&input[parsed..])
+            && let Some((value, len)) = resp::parse_value(&input[parsed..]).map_err(|e| e.to_string())?
+        {
             parsed += len;
             match &value {
                 Value::Error(text) => {

@@ -8,6 +8,7 @@ mod admin;
 mod client_memory;
 mod clients;
 mod crashes;
+mod cut_streams;
 mod failover;
 mod hostile_primary;
 mod links;

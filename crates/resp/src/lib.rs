@@ -14,8 +14,10 @@ mod client;
 pub mod fuzz;
 mod reply;
 mod request;
+mod whole;
 
 pub use base::words::{UnbalancedQuotes, split_args};
 pub use client::{ParseError, Value, encode_command, parse_value};
 pub use reply::{Out, Protocol};
 pub use request::{Args, Limits, ProtocolError, RequestParser, Span, Status};
+pub use whole::Arrival;

@@ -2,6 +2,7 @@
 //! way to compare two servers key by key.
 
 pub mod client;
+pub mod cutter;
 pub mod data;
 pub mod impostor;
 pub mod sentinel;
@@ -13,7 +14,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 /// How long anything may take that takes a moment on an idle machine.
@@ -150,6 +151,8 @@ pub struct Server {
     is_sentinel: bool,
     child: Option<Child>,
     client: Mutex<Option<Client>>,
+    /// What clients go through where `CUT_STREAMS` is set.
+    cutter: OnceLock<cutter::Cutter>,
     /// How to log in, if that is needed.
     password: Option<String>,
     /// The options of the last start.
@@ -191,7 +194,8 @@ impl Server {
         let password = options.windows(2).find(|w| w[0] == "--requirepass").map(|w| w[1].to_owned());
         let options = options.iter().map(|o| (*o).to_owned()).collect();
         let (port, folder) = (free_port(), Folder::new());
-        Self { product, port, folder, is_sentinel: false, child: None, client: Mutex::new(None), password, options }
+        let (client, cutter) = (Mutex::new(None), OnceLock::new());
+        Self { product, port, folder, is_sentinel: false, child: None, client, cutter, password, options }
     }
 
     /// The command that starts it: a configuration file stands first where the options begin with one.
@@ -302,7 +306,10 @@ impl Server {
     }
 
     fn connect(&self) -> std::io::Result<Client> {
-        let mut client = Client::tcp(self.port)?;
+        let cut = std::env::var_os("CUT_STREAMS").is_some();
+        let before = || cutter::Cutter::before(self.port, u64::from(self.port));
+        let port = if cut { self.cutter.get_or_init(before).port() } else { self.port };
+        let mut client = Client::tcp(port)?;
         if let Some(password) = &self.password {
             client.try_call(&["AUTH", password])?;
         }
