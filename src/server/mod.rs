@@ -2,7 +2,7 @@
 //!
 //! [`event_loop`] is the heart; [`outside`] is what commands reach beyond the engine;
 //! [`replicas`] and [`link`] are the two sides of replication; [`saving`] writes and loads
-//! data files; [`startup`] reads the settings and opens the sockets. [`sentinel`] is what makes
+//! data files; [`settings`] reads the settings, [`startup`] opens the sockets. [`sentinel`] is what makes
 //! a sentinel of the same loop.
 
 mod clock;
@@ -11,6 +11,7 @@ mod conns;
 mod crash;
 mod event_loop;
 mod failover;
+mod files;
 mod freer;
 mod hint;
 mod input;
@@ -27,6 +28,7 @@ mod receive;
 mod replicas;
 mod saving;
 mod sentinel;
+mod settings;
 mod shutdown;
 mod spill;
 mod startup;

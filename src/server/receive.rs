@@ -162,8 +162,7 @@ impl TemporaryFile {
     fn create(folder: &Path) -> Result<Self, String> {
         let now_s = super::clock::unix_ms() / 1000;
         let path = folder.join(format!("temp-{now_s}.{}.rdb", std::process::id()));
-        let file = File::options().read(true).write(true).create(true).truncate(true).open(&path);
-        let file = file.map_err(|e| {
+        let file = super::files::create_private(&path).map_err(|e| {
             format!("Opening the temp file needed for MASTER <-> REPLICA synchronization, {}: {e}", path.display())
         })?;
         Ok(Self { file, path, handed_over: false, since_sync: 0 })

@@ -713,7 +713,7 @@ fn send_file(
     path: &std::path::Path,
 ) -> Result<(), String> {
     let text = |error: std::io::Error| format!("temporary file {}: {error}", path.display());
-    super::saving::write_file(snapshot, options, path, false)?;
+    super::saving::write_file(snapshot, options, path)?;
     let mut file = std::fs::File::open(path).map_err(text)?;
     let len = file.metadata().map_err(text)?.len();
     outputs.targets.iter().for_each(|target| target.sending.store(true, Ordering::Relaxed));

@@ -3,9 +3,9 @@
 //! A save writes a temporary file, forces it to disk, renames it over the old file and forces
 //! the folder to disk: at every moment there is one whole file under the name.
 
-use super::Server;
 use super::log::log;
 use super::notes::Note;
+use super::{Server, files};
 use engine::engine::{Engine, Order};
 use engine::rdb::{LoadOptions, Loaded, Position, SaveOptions, Ticket, write_snapshot};
 use keyspace::Snapshot;
@@ -76,15 +76,15 @@ pub fn data_path(engine: &Engine) -> PathBuf {
 }
 
 /// A file as a sink that remembers how far it has been forced to disk.
-struct FileSink {
-    file: File,
+struct FileSink<'a> {
+    file: &'a mut File,
     since_sync: usize,
 }
 
 /// After so many bytes a file is forced to disk, so that the last force is short.
 const SYNC_BYTES: usize = 4 << 20;
 
-impl persist::Sink for FileSink {
+impl persist::Sink for FileSink<'_> {
     fn write(&mut self, bytes: &[u8]) -> Result<(), persist::SinkError> {
         let sync = |sink: &mut Self| -> io::Result<()> {
             sink.file.write_all(bytes)?;
@@ -99,16 +99,10 @@ impl persist::Sink for FileSink {
     }
 }
 
-/// Writes a snapshot to a file; with `sync` the file is on disk when this returns.
-pub fn write_file(snapshot: Snapshot, options: &SaveOptions, path: &Path, sync: bool) -> Result<(), String> {
-    let text = |e: io::Error| format!("{}: {e}", path.display());
-    let file = File::create(path).map_err(text)?;
-    let mut sink = FileSink { file, since_sync: 0 };
-    write_snapshot(snapshot, &mut sink, options)?;
-    if sync {
-        sink.file.sync_all().map_err(text)?;
-    }
-    Ok(())
+/// Writes a snapshot to a new file that only we may read.
+pub fn write_file(snapshot: Snapshot, options: &SaveOptions, path: &Path) -> Result<(), String> {
+    let mut file = files::create_private(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    write_snapshot(snapshot, &mut FileSink { file: &mut file, since_sync: 0 }, options)
 }
 
 /// The file that a save writes before it takes the data file's place: of the save in the background with this number,
@@ -120,25 +114,16 @@ pub fn temporary_path(path: &Path, number: Option<u64>) -> PathBuf {
 
 /// Saves a snapshot under `path`, whole or not at all.
 fn save_snapshot(snapshot: Snapshot, options: &SaveOptions, path: &Path, temporary: &Path) -> Result<(), String> {
-    let written = write_file(snapshot, options, temporary, true).and_then(|()| {
-        if options.ticket.as_ref().is_some_and(|ticket| !ticket.commit()) {
-            return Err("cancelled".into());
-        }
-        fs::rename(temporary, path).map_err(|e| {
-            format!(
-                "Error moving temp DB file {} on the final destination {}: {e}",
-                temporary.display(),
-                path.display()
-            )
-        })
-    });
-    if let Err(error) = written {
-        let _ = fs::remove_file(temporary);
-        return Err(error);
+    let mut replacement =
+        files::Replacement::begin(path, temporary.to_owned()).map_err(|e| format!("{}: {e}", temporary.display()))?;
+    write_snapshot(snapshot, &mut FileSink { file: replacement.file(), since_sync: 0 }, options)?;
+    replacement.file().sync_all().map_err(|e| format!("{}: {e}", temporary.display()))?;
+    if options.ticket.as_ref().is_some_and(|ticket| !ticket.commit()) {
+        return Err("cancelled".into());
     }
-    // The new name must survive a crash too.
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder).and_then(|f| f.sync_all()).map_err(|e| format!("{}: {e}", folder.display()))
+    replacement.finish().map_err(|e| {
+        format!("Error moving temp DB file {} on the final destination {}: {e}", temporary.display(), path.display())
+    })
 }
 
 /// Saves at once, on the calling thread.
@@ -338,8 +323,9 @@ impl Server {
                 log!(Warning, "Fatal error loading the DB, check server logs. Exiting. {error}");
                 log!(
                     Warning,
-                    "The file {} was left as it is: mend it, or move it away to start empty.",
-                    data_path(&self.engine).display()
+                    "The file {} was left as it is: mend it, or move it away to start empty.{}",
+                    data_path(&self.engine).display(),
+                    files::hint_at_copy(&data_path(&self.engine))
                 );
                 self.exit = Some(std::process::ExitCode::FAILURE);
             }

@@ -17,7 +17,7 @@
 
 use super::log::log;
 use repl::Log;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -59,7 +59,7 @@ pub struct Spill {
 
 fn create(dir: &Path) -> io::Result<File> {
     let path = dir.join(format!("temp-log-{}.spill", std::process::id()));
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
+    let file = super::files::create_private(&path)?;
     std::fs::remove_file(&path)?;
     Ok(file)
 }

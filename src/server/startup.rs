@@ -6,15 +6,14 @@ use super::log::{self, log};
 use super::notes::Note;
 use super::outside::{Facts, Outside};
 use super::process::{self, Syslog};
+use super::settings;
 use super::{Listening, REDIS_VERSION, Server, clock, fill_random};
 use engine::config::Config;
 use engine::config::values::{IoBackend, Supervised};
 use engine::engine::Engine;
 use net::{Choice, ConnId, ListenerId, Net};
 use std::fs;
-use std::io::{self, Read, Write};
 use std::net::IpAddr;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc::channel;
 
@@ -58,7 +57,7 @@ fn run(args: &[String], sentinel: bool) -> ExitCode {
             _ => {}
         }
     }
-    let settings = read_settings(args, if sentinel { Config::of_sentinel() } else { Config::default() });
+    let settings = settings::read(args, if sentinel { Config::of_sentinel() } else { Config::default() });
     let settings = settings.and_then(|config| {
         let driver = if sentinel { Some(super::sentinel::read_setup(&config)?) } else { None };
         Ok((config, driver))
@@ -80,111 +79,6 @@ fn run(args: &[String], sentinel: bool) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// The settings from a file, standard input and options, later ones winning.
-fn read_settings(args: &[String], mut config: Config) -> Result<Config, String> {
-    let mut args = args;
-    if let Some(path) = args.first().filter(|a| !a.starts_with('-') || *a == "-")
-        && path != "-"
-    {
-        args = &args[1..];
-        let text = fs::read(path).map_err(|e| format!("Fatal error, can't open config file '{path}': {e}"))?;
-        let is_sentinel = config.sentinel;
-        let mut include = |name: &str| {
-            let text = include(name)?;
-            if is_sentinel && text.split(|b| *b == b'\n').any(|l| l.trim_ascii().starts_with(b"sentinel ")) {
-                return Err(format!(
-                    "{name}: sentinel lines must stand in the main file, which is rewritten with what changes"
-                ));
-            }
-            Ok(text)
-        };
-        config.load(&text, &mut include).map_err(|e| e.to_string())?;
-        let absolute = fs::canonicalize(path).map_or_else(|_| path.clone(), |p| p.display().to_string());
-        config.file = Some(absolute);
-    }
-    // The options become lines of a file. What follows an option's bare name is its value, even if it looks like an
-    // option; what begins with two dashes elsewhere begins another option; all else is a further value.
-    let mut text = String::new();
-    let mut awaits_value = false;
-    let mut rest = args.iter().peekable();
-    while let Some(arg) = rest.next() {
-        let is_last = rest.peek().is_none();
-        if arg == "-" && is_last {
-            let mut input = String::new();
-            io::stdin()
-                .read_to_string(&mut input)
-                .map_err(|e| format!("Can't read the configuration from standard input: {e}"))?;
-            text.push('\n');
-            text.push_str(&input);
-            continue;
-        }
-        match arg.strip_prefix("--") {
-            // It has been seen already.
-            Some("sentinel") => {}
-            Some(option) if !awaits_value => {
-                text.push('\n');
-                text.push_str(option);
-                awaits_value = !option.trim().contains(' ');
-                if option.trim().eq_ignore_ascii_case("save") && rest.peek().is_none_or(|next| next.starts_with("--")) {
-                    text.push_str(" \"\"");
-                    awaits_value = false;
-                }
-            }
-            _ => {
-                let mut quoted = Vec::new();
-                base::text::quote(arg.as_bytes(), &mut quoted);
-                text.push(' ');
-                text.push_str(&String::from_utf8_lossy(&quoted));
-                awaits_value = false;
-            }
-        }
-    }
-    config.load(text.as_bytes(), &mut include).map_err(|e| format!("In the command line's options. {e}"))?;
-    if let Some((host, _)) = &config.replicaof.0
-        && host.is_empty()
-    {
-        return Err("replicaof needs a host and a port, such as: replicaof 192.0.2.1 6379".into());
-    }
-    Ok(config)
-}
-
-/// Reads included files; the last part of a name may hold wildcards.
-fn include(pattern: &str) -> Result<Vec<u8>, String> {
-    let path = Path::new(pattern);
-    let name = path.file_name().map_or(String::new(), |n| n.to_string_lossy().into_owned());
-    if !name.contains(['*', '?', '[']) {
-        return fs::read(path).map_err(|e| format!("Fatal error, can't open config file '{pattern}': {e}"));
-    }
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut files: Vec<_> = fs::read_dir(folder)
-        .map_err(|e| format!("{}: {e}", folder.display()))?
-        .flatten()
-        .filter(|f| base::glob::glob_matches(name.as_bytes(), f.file_name().as_encoded_bytes(), false))
-        .map(|f| f.path())
-        .collect();
-    files.sort();
-    let mut text = Vec::new();
-    for file in files {
-        text.extend(fs::read(&file).map_err(|e| format!("{}: {e}", file.display()))?);
-        text.push(b'\n');
-    }
-    Ok(text)
-}
-
-/// Writes a file whole or not at all, and on disk when this returns.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-    let mut file = fs::File::create(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    if let Ok(metadata) = fs::metadata(path) {
-        fs::set_permissions(&temporary, metadata.permissions())?;
-    }
-    fs::rename(&temporary, path)?;
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::File::open(folder)?.sync_all()
 }
 
 /// Whether a client's address is this machine's loopback or a Unix socket.
@@ -274,9 +168,7 @@ fn start(config: Config, sentinel: Option<Box<super::sentinel::Driver>>) -> Resu
             "Warning: no config file specified, using the default config. In order to specify a config file use rekindle server /path/to/rekindle.conf"
         ),
     }
-    for (name, what) in config.not_there_yet() {
-        log!(Warning, "WARNING: the option {name} has no effect: {what}.");
-    }
+    settings::warn(&config);
     let wanted = config.maxclients.get() as u64 + 64;
     let granted = net::raise_nofile(wanted);
     if granted < wanted {
@@ -472,11 +364,7 @@ impl Server {
             self.refuse(id, b"-ERR max number of clients reached\r\n");
             return;
         }
-        if self.engine.config.protected_mode
-            && self.engine.config.requirepass.get().is_empty()
-            && !unix
-            && !is_local(&addr)
-        {
+        if self.engine.config.protected_mode && self.engine.config.is_open() && !unix && !is_local(&addr) {
             self.engine.stats.refused_connections += 1;
             self.refuse(id, b"-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. If you want to connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis configuration file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started the server manually just for testing, restart it with the '--protected-mode no' option. 4) Set up an authentication password for the default user. NOTE: You only need to do one of the above things in order for the server to start accepting connections from the outside.\r\n");
             return;
@@ -496,7 +384,7 @@ impl Server {
         log!(Verbose, "Accepted {addr}");
         let key = self.engine.clients.add(addr, laddr, raw_fd, self.engine.store.now_ms);
         let client = &mut self.engine.clients[key];
-        client.authenticated = self.engine.config.requirepass.get().is_empty();
+        client.authenticated = self.engine.config.is_open();
         client.flags.set(engine::client::ClientFlags::UNIX, unix);
         self.conns.add(id, Some(key), Peer::Client);
         self.net.recv(id);

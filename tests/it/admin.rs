@@ -323,16 +323,6 @@ fn replicas_of_nothing_keep_trying() {
 }
 
 #[test]
-fn what_is_not_there_yet_is_not_believed_to_be() {
-    let server = ours(&["--appendonly", "yes"]);
-    assert!(server.log().contains("the option appendonly has no effect"), "{}", server.log());
-    let mut client = server.client();
-    let answer = text(&client.call(&["CONFIG", "SET", "appendonly", "yes"]));
-    assert!(answer.contains("there is no append-only file yet"), "{answer}");
-    client.ok(&["CONFIG", "SET", "appendonly", "no"]);
-}
-
-#[test]
 fn time_never_goes_back() {
     let server = ours(&[]);
     let mut client = server.client();

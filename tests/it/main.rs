@@ -29,3 +29,4 @@ mod sentinels;
 mod settings;
 mod stopping;
 mod support;
+mod unsupported;

@@ -43,7 +43,7 @@ fn an_address_that_cannot_be_had_changes_nothing() {
 fn commands_are_renamed_and_taken_away() {
     let folder = Folder::new();
     let file = folder.file("a.conf");
-    let lines = "rename-command FLUSHALL hush\nrename-command KEYS \"\"\nrename-command GET SET\nrename-command CONFIG settings\n";
+    let lines = "rename-command FLUSHALL hush\nrename-command KEYS \"\"\nrename-command SET \"\"\nrename-command GET SET\nrename-command CONFIG settings\n";
     std::fs::write(&file, lines).unwrap();
     let mut server = ours(&[&file]);
     for _ in 0..2 {
@@ -51,7 +51,7 @@ fn commands_are_renamed_and_taken_away() {
         assert!(client.text(&["FLUSHALL"]).starts_with("ERR unknown command 'FLUSHALL'"));
         client.ok(&["HUSH"]);
         assert!(client.text(&["keys", "*"]).starts_with("ERR unknown command 'keys'"));
-        // The name of another command now means this one; the other has lost it.
+        // A name that another command has lost now means this one.
         assert!(client.text(&["GET", "k"]).starts_with("ERR unknown command 'GET'"));
         client.ok(&["MSET", "k", "v"]);
         assert_eq!(client.text(&["SET", "k"]), "v");

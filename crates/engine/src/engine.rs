@@ -215,13 +215,7 @@ impl Engine {
             running: None,
             config,
         };
-        for (old, new) in engine.config.renamed.clone() {
-            let lower = |name: &str| -> Box<[u8]> { name.to_ascii_lowercase().into_bytes().into() };
-            engine.renamed.insert(lower(&old), None);
-            if !new.is_empty() {
-                engine.renamed.insert(lower(&new), Some(lower(&old)));
-            }
-        }
+        engine.renamed = engine.config.renames();
         engine.apply_config();
         engine
     }

@@ -83,8 +83,8 @@ pub fn set(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
         option.parse(&mut next, &words).map_err(|reason| refused(name, &reason))?;
     }
     for (option, name) in &chosen {
-        if let Some((_, what)) = next.not_there_yet().into_iter().find(|(wanted, _)| *wanted == option.name) {
-            return Err(refused(name, what));
+        if let Some(missing) = next.lacking(option.name) {
+            return Err(refused(name, &format!("{}. {}.", missing.reason(), missing.advice())));
         }
     }
     // Sockets come last: what else is refused then leaves them alone.
@@ -108,7 +108,7 @@ pub fn set(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
         applied.push(option.name);
     }
     for (option, _) in &chosen {
-        option.copy(&next, &mut e.config);
+        e.config.take(option, &next);
         o.todos.push(Todo::SettingChanged(option.name));
     }
     e.apply_config();
@@ -172,7 +172,7 @@ pub fn rewrite_file(o: &Outside, e: &Engine) -> Result {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(failed(error)),
     };
-    crate::server::startup::write_atomically(
+    crate::server::files::replace(
         std::path::Path::new(&path),
         config::rewrite(&old, &e.config, o.rewrite_all).as_bytes(),
     )

@@ -52,7 +52,7 @@ pub struct Driver {
 
 /// Writes the configuration file, and tells how that went.
 fn saved(save: SaveId, file: &Path, text: &str) -> Event {
-    let error = super::startup::write_atomically(file, text.as_bytes()).err();
+    let error = super::files::replace(file, text.as_bytes()).err();
     Event::Saved { save, error: error.map(|e| format!("{}: {e}", file.display())) }
 }
 

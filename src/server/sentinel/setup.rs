@@ -1,7 +1,7 @@
 //! What a sentinel needs before it starts: a configuration file that it may write, and sense in its lines.
 
 use super::{Driver, now};
-use crate::server::fill_random;
+use crate::server::{files, fill_random};
 use ::sentinel::{LogLevel, Sentinel, Setup};
 use engine::config::{Config, values};
 use std::path::Path;
@@ -17,17 +17,11 @@ pub fn read(config: &Config) -> Result<Box<Driver>, String> {
             .into());
     };
     let shown = file.display();
-    std::fs::OpenOptions::new()
-        .append(true)
-        .open(file)
-        .map_err(|e| format!("Sentinel config file {shown} is not writable: {e}. Sentinel keeps its state there."))?;
-    // It is replaced as a whole, each time that something changes.
-    let folder = file.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).map_err(|e| {
-        let folder = folder.display();
-        format!("Sentinel config file {shown} cannot be replaced: {folder} is not writable: {e}. Sentinel keeps its state there.")
-    })?;
     let text = std::fs::read_to_string(file).map_err(|e| format!("Can't read the config file {shown}: {e}"))?;
+    // Without it there are no votes, so whether it can be saved is tried, and not concluded from permissions.
+    files::replace(file, text.as_bytes()).map_err(|e| {
+        format!("Sentinel config file {shown} is not writable, or cannot be replaced in its folder: {e}. Sentinel keeps its state there.")
+    })?;
     let mut seed = [0; 8];
     fill_random(&mut seed);
     let password = config.requirepass.get();

@@ -60,16 +60,10 @@ fn select(e: &mut Engine, a: &Args) -> Result {
     }
 }
 
-/// Compares without telling by the time it takes where the difference is.
-fn same(given: &[u8], wanted: &[u8]) -> bool {
-    given.len() == wanted.len() && given.iter().zip(wanted).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
-}
-
 impl Engine {
     /// Checks a user and a password; the running client is authenticated if they are right.
     fn authenticate(&mut self, user: &[u8], password: &[u8]) -> Result {
-        let wanted = self.config.requirepass.get().as_bytes();
-        if user != b"default" || !(wanted.is_empty() || same(password, wanted)) {
+        if user != b"default" || !self.config.password_fits(password) {
             return Err(error::WRONG_PASS);
         }
         self.client().authenticated = true;
@@ -80,7 +74,7 @@ impl Engine {
 fn auth(e: &mut Engine, a: &Args) -> Result {
     match a.len() {
         2 => {
-            if e.config.requirepass.get().is_empty() {
+            if e.config.is_open() {
                 return Err(Error::fixed(
                     "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?",
                 ));
@@ -176,7 +170,7 @@ fn reset(e: &mut Engine, _: &Args) -> Result {
     e.store.db = 0;
     e.store.no_touch = false;
     e.out.protocol = Protocol::V2;
-    let open = e.config.requirepass.get().is_empty();
+    let open = e.config.is_open();
     let client = e.client();
     client.db = 0;
     client.name = Box::default();

@@ -4,12 +4,19 @@
 //! 7.2, so that files written for it work unchanged; options only other products have are
 //! in the table where suites or operators need them.
 
+mod access;
 mod file;
+pub mod missing;
 mod options;
+mod renames;
 pub mod values;
 
-pub use file::{FileError, rewrite};
+pub use access::DefaultUser;
+pub use file::{FileError, Place, Source, rewrite};
 pub use options::{OPTIONS, Options};
+pub use renames::Renames;
+
+use std::collections::BTreeMap;
 
 /// When an option may be changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +51,8 @@ pub struct OptionSpec {
     pub aliases: &'static [&'static str],
     /// When it may be changed.
     pub mutability: Mutability,
+    /// What it asks for with any value but its default, where that is not there.
+    pub lacks: Option<missing::Missing>,
     show: fn(&Config) -> String,
     parse: fn(&mut Config, &[&[u8]]) -> Result<(), String>,
     lines: fn(&Config, &str) -> Vec<String>,
@@ -99,8 +108,16 @@ pub struct Config {
     pub sentinel: bool,
     /// The file the settings came from, as an absolute path.
     pub file: Option<String>,
-    /// Options that a file or the command line has set, by name.
-    pub given: std::collections::BTreeSet<&'static str>,
+    /// Options that a file or the command line has set, by name, with the last line that did.
+    pub given: BTreeMap<&'static str, Place>,
+    /// Where the lines come from that are loaded next.
+    pub source: Source,
+    /// What `user default …` says of logging in; it counts more than `requirepass`.
+    pub default_user: Option<DefaultUser>,
+    /// What was asked for in vain, and is started without.
+    pub ignored: Vec<missing::Ask>,
+    /// Lines, other than options, that ask for what is not there.
+    asks: Vec<missing::Ask>,
     /// A `save` line has taken the place of the defaults: those of the command line add to the file's.
     saves_given: bool,
 }
@@ -114,24 +131,14 @@ impl Config {
         config
     }
 
-    /// What the settings ask for and the server does not do yet, with the option that asks for it: it must not be
-    /// believed to be there.
-    pub fn not_there_yet(&self) -> Vec<(&'static str, &'static str)> {
-        let all = [
-            (
-                self.appendonly,
-                "appendonly",
-                "there is no append-only file yet: data is saved by RDB files and replicas alone",
-            ),
-            (self.cluster_enabled, "cluster-enabled", "there is no cluster mode yet: this server is on its own"),
-            (self.tls_port.get() > 0, "tls-port", "there is no TLS yet: nothing listens on that port"),
-            (
-                !self.aclfile.get().is_empty(),
-                "aclfile",
-                "there are no ACL users yet: only requirepass protects the data",
-            ),
-        ];
-        all.iter().filter(|(asked, ..)| *asked).map(|(_, name, what)| (*name, *what)).collect()
+    /// Takes over the value that an option has in `from`, and what goes with it.
+    pub fn take(&mut self, option: &'static OptionSpec, from: &Self) {
+        option.copy(from, self);
+        if option.name == "requirepass" {
+            self.default_user = None;
+        }
+        // What the file asks for in vain is no longer what is wanted.
+        self.ignored.retain(|ask| ask.option != Some(option.name));
     }
 }
 
@@ -142,7 +149,10 @@ pub fn fuzz_config(data: &[u8]) {
         let written = rewrite("", &config, false);
         let mut again = Config::default();
         let read = again.load(written.as_bytes(), &mut |_| Err("no files here".into()));
-        assert!(read.is_ok(), "what was written must be readable: {read:?}");
+        assert!(read.is_ok(), "what was written must be readable: {read:?}\n{written}");
+        for option in OPTIONS {
+            assert_eq!(option.show(&again), option.show(&config), "{}\n{written}", option.name);
+        }
     }
 }
 
@@ -160,25 +170,24 @@ mod tests {
             b"include x\n",
             b"rename-command a \"\"\nnotify-keyspace-events KEA\n",
             b"replicaof no one\nmaxmemory-clients 5%\n",
+            b"bind 127.0.0.1 \"-a'b\"\nreplicaof \"a'b\" 1\n",
+            b"user default on >a ~* &* +@all\nuser x\nrequirepass \"\\xff\"\n",
             b"\"unbalanced\nport\n",
         ] {
             fuzz_config(seed);
         }
     }
 
-    #[test]
-    fn what_is_not_there_is_named() {
-        let mut config = Config::default();
-        assert!(config.not_there_yet().is_empty());
-        config.load(b"appendonly yes\ntls-port 7000\n", &mut |_| Err(String::new())).unwrap();
-        let names: Vec<&str> = config.not_there_yet().iter().map(|(name, _)| *name).collect();
-        assert_eq!(names, ["appendonly", "tls-port"]);
-    }
-
     proptest! {
         #[test]
-        fn lines_of_options_and_chance_never_panic(option in 0..OPTIONS.len(), value in "[ -~]{0,20}") {
+        fn lines_of_options_and_chance_are_read_as_they_are_written(option in 0..OPTIONS.len(), value in "[ -~]{0,20}") {
             fuzz_config(format!("{} {value}\n", OPTIONS[option].name).as_bytes());
+        }
+
+        #[test]
+        fn any_text_is_read_as_it_is_written(option in 0..OPTIONS.len(), words in prop::collection::vec("\\PC{1,6}", 1..4)) {
+            let words: Vec<String> = words.iter().map(|word| base::text::quoted(word.as_bytes())).collect();
+            fuzz_config(format!("{} {}\n", OPTIONS[option].name, words.join(" ")).as_bytes());
         }
     }
 }

@@ -1,12 +1,14 @@
 //! The table of all options: name, old names, kind, default, whether it may change while
 //! the server runs. Options that Redis has and we need not are accepted and kept, so that
-//! files written for Redis start Rekindle unchanged.
+//! files written for Redis start Rekindle unchanged. An option marked `lacks FEATURE` asks, with any value but its
+//! default, for something that operators rely on and that is not there: [`super::missing`] says what becomes of it.
 
+use super::missing::Missing;
 use super::values::*;
 use super::{Config, Mutability::*, OptionSpec};
 
 macro_rules! options {
-    ($($(#[$doc:meta])* $field:ident: $type:ty = $default:expr, $name:literal $(| $alias:literal)*, $mutability:ident;)*) => {
+    ($($(#[$doc:meta])* $field:ident: $type:ty = $default:expr, $name:literal $(| $alias:literal)*, $mutability:ident $(, lacks $lack:ident)?;)*) => {
         /// All settings, one field an option; see the table in this module's source.
         #[derive(Clone, Debug)]
         #[allow(missing_docs)]
@@ -25,6 +27,7 @@ macro_rules! options {
             name: $name,
             aliases: &[$($alias),*],
             mutability: $mutability,
+            lacks: [$(Missing::$lack,)?].first().copied(),
             show: |c| OptionValue::show(&c.options.$field),
             parse: |c, words| OptionValue::parse(&mut c.options.$field, words),
             lines: |c, name| OptionValue::lines(&c.options.$field, name),
@@ -92,8 +95,8 @@ options! {
     jemalloc_bg_thread: bool = true, "jemalloc-bg-thread", Live;
     activedefrag: bool = false, "activedefrag", Live;
     syslog_enabled: bool = false, "syslog-enabled", Fixed;
-    cluster_enabled: bool = false, "cluster-enabled", Fixed;
-    appendonly: bool = false, "appendonly", Live;
+    cluster_enabled: bool = false, "cluster-enabled", Fixed, lacks Cluster;
+    appendonly: bool = false, "appendonly", Live, lacks AppendOnlyFile;
     cluster_allow_reads_when_down: bool = false, "cluster-allow-reads-when-down", Live;
     cluster_allow_pubsubshard_when_down: bool = true, "cluster-allow-pubsubshard-when-down", Live;
     crash_log_enabled: bool = true, "crash-log-enabled", Live;
@@ -109,7 +112,11 @@ options! {
     hide_user_data_from_log: bool = true, "hide-user-data-from-log", Live;
     dual_channel_replication_enabled: bool = false, "dual-channel-replication-enabled", Live;
     extended_redis_compatibility: bool = false, "extended-redis-compatibility", Live;
-    aclfile: Text = "".into(), "aclfile", Fixed;
+    import_mode: bool = false, "import-mode", Live, lacks ImportMode;
+    mptcp: bool = false, "mptcp", Fixed;
+    repl_mptcp: bool = false, "repl-mptcp", Fixed;
+    cluster_slot_stats_enabled: bool = false, "cluster-slot-stats-enabled", Live;
+    aclfile: Text = "".into(), "aclfile", Fixed, lacks Users;
     unixsocket: Text = "".into(), "unixsocket", Fixed;
     unixsocketgroup: Text = "".into(), "unixsocketgroup", Fixed;
     pidfile: Text = "".into(), "pidfile", Fixed;
@@ -119,6 +126,11 @@ options! {
     cluster_announce_ip: Text = "".into(), "cluster-announce-ip", Live;
     cluster_announce_hostname: Text = "".into(), "cluster-announce-hostname", Live;
     cluster_announce_human_nodename: Text = "".into(), "cluster-announce-human-nodename", Live;
+    cluster_announce_client_ipv4: Text = "".into(), "cluster-announce-client-ipv4", Live;
+    cluster_announce_client_ipv6: Text = "".into(), "cluster-announce-client-ipv6", Live;
+    availability_zone: Text = "".into(), "availability-zone", Live;
+    hash_seed: Text = "".into(), "hash-seed", Fixed;
+    rdma_bind: Words = Words(Vec::new()), "rdma-bind", Fixed, lacks Rdma;
     cluster_config_file: Text = "nodes.conf".into(), "cluster-config-file", Fixed;
     syslog_ident: Text = "redis".into(), "syslog-ident", Fixed;
     dbfilename: FileName = FileName("dump.rdb".into()), "dbfilename", Live;
@@ -149,11 +161,16 @@ options! {
     enable_debug_command: Protected = Protected::No, "enable-debug-command", Fixed;
     enable_module_command: Protected = Protected::No, "enable-module-command", Fixed;
     io_backend: IoBackend = IoBackend::Auto, "io-backend", FixedHidden;
+    unsupported_options: Unsupported = Unsupported::Refuse, "unsupported-options", Fixed;
+    rdb_version_check: RdbVersionCheck = RdbVersionCheck::Strict, "rdb-version-check", Live;
+    log_format: LogFormat = LogFormat::Legacy, "log-format", Live;
+    log_timestamp_format: LogTimestampFormat = LogTimestampFormat::Legacy, "log-timestamp-format", Live;
+    cluster_config_save_behavior: ClusterConfigSave = ClusterConfigSave::Sync, "cluster-config-save-behavior", Live;
     shutdown_on_sigint: ShutdownMode = ShutdownMode::default(), "shutdown-on-sigint", Live;
     shutdown_on_sigterm: ShutdownMode = ShutdownMode::default(), "shutdown-on-sigterm", Live;
     databases: Int<1, { i32::MAX as i64 }> = Int(16), "databases", Fixed;
     port: Port = Int(6379), "port", Live;
-    tls_port: Port = Int(0), "tls-port", Live;
+    tls_port: Port = Int(0), "tls-port", Live, lacks Tls;
     io_threads: Int<1, 128> = Int(1), "io-threads", Fixed;
     auto_aof_rewrite_percentage: Percent = Int(100), "auto-aof-rewrite-percentage", Live;
     cluster_replica_validity_factor: Seconds = Int(10), "cluster-replica-validity-factor" | "cluster-slave-validity-factor", Live;
@@ -162,6 +179,7 @@ options! {
     cluster_migration_barrier: Seconds = Int(1), "cluster-migration-barrier", Live;
     active_defrag_cycle_min: Int<1, 99> = Int(1), "active-defrag-cycle-min", Live;
     active_defrag_cycle_max: Int<1, 99> = Int(25), "active-defrag-cycle-max", Live;
+    active_defrag_cycle_us: Int<0, 100_000> = Int(500), "active-defrag-cycle-us", Live;
     active_defrag_threshold_lower: Int<0, 1000> = Int(10), "active-defrag-threshold-lower", Live;
     active_defrag_threshold_upper: Int<0, 1000> = Int(100), "active-defrag-threshold-upper", Live;
     lfu_log_factor: Seconds = Int(10), "lfu-log-factor", Live;
@@ -177,6 +195,19 @@ options! {
     cluster_announce_bus_port: Port = Int(0), "cluster-announce-bus-port", Live;
     cluster_announce_port: Port = Int(0), "cluster-announce-port", Live;
     cluster_announce_tls_port: Port = Int(0), "cluster-announce-tls-port", Live;
+    cluster_announce_client_port: Port = Int(0), "cluster-announce-client-port", Live;
+    cluster_announce_client_tls_port: Port = Int(0), "cluster-announce-client-tls-port", Live;
+    cluster_blacklist_ttl: Int<0, { u32::MAX as i64 }> = Int(60), "cluster-blacklist-ttl", Live;
+    cluster_databases: Int<1, { i32::MAX as i64 }> = Int(1), "cluster-databases", Fixed;
+    cluster_manual_failover_timeout: Int<1, { i32::MAX as i64 }> = Int(5000), "cluster-manual-failover-timeout", Live;
+    cluster_slot_migration_log_max_len: Count = Int(1000), "cluster-slot-migration-log-max-len", Live;
+    cluster_compatibility_sample_ratio: Int<0, 100> = Int(0), "cluster-compatibility-sample-ratio", Live;
+    rdma_port: Port = Int(0), "rdma-port", Live, lacks Rdma;
+    rdma_rx_size: Bytes<{ 64 << 10 }, { 16 * MB }> = Bytes(MB), "rdma-rx-size", Fixed;
+    rdma_completion_vector: Int<-1, 1024> = Int(-1), "rdma-completion-vector", Fixed;
+    max_new_connections_per_cycle: Int<1, 1000> = Int(10), "max-new-connections-per-cycle", Live;
+    max_new_tls_connections_per_cycle: Int<1, 1000> = Int(1), "max-new-tls-connections-per-cycle", Live;
+    prefetch_batch_max_size: Int<0, 128> = Int(16), "prefetch-batch-max-size", Live;
     repl_timeout: Int<1, { i32::MAX as i64 }> = Int(60), "repl-timeout", Live;
     repl_ping_replica_period: Int<1, { i32::MAX as i64 }> = Int(10), "repl-ping-replica-period" | "repl-ping-slave-period", Live;
     list_compress_depth: Seconds = Int(0), "list-compress-depth", Live;
@@ -191,13 +222,17 @@ options! {
     repl_diskless_sync_max_replicas: Seconds = Int(0), "repl-diskless-sync-max-replicas", Live;
     maxclients: Int<1, { u32::MAX as i64 }> = Int(10000), "maxclients", Live;
     unixsocketperm: Octal = Octal(0), "unixsocketperm", Fixed;
-    socket_mark_id: Int<0, { u32::MAX as i64 }> = Int(0), "socket-mark-id", Fixed;
+    socket_mark_id: Int<0, { u32::MAX as i64 }> = Int(0), "socket-mark-id", Fixed, lacks SocketMarks;
     latency_monitor_threshold: Count = Int(0), "latency-monitor-threshold", Live;
     lua_time_limit: Count = Int(5000), "busy-reply-threshold" | "lua-time-limit", Live;
     cluster_node_timeout: Count = Int(15000), "cluster-node-timeout", Live;
     cluster_ping_interval: Count = Int(1000), "cluster-ping-interval", Hidden;
-    slowlog_log_slower_than: Int<-1, { i64::MAX }> = Int(10000), "slowlog-log-slower-than", Live;
-    slowlog_max_len: Count = Int(128), "slowlog-max-len", Live;
+    slowlog_log_slower_than: Int<-1, { i64::MAX }> = Int(10000), "slowlog-log-slower-than" | "commandlog-execution-slower-than", Live;
+    slowlog_max_len: Count = Int(128), "slowlog-max-len" | "commandlog-slow-execution-max-len", Live;
+    commandlog_request_larger_than: Int<-1, { i64::MAX }> = Int(MB), "commandlog-request-larger-than", Live;
+    commandlog_reply_larger_than: Int<-1, { i64::MAX }> = Int(MB), "commandlog-reply-larger-than", Live;
+    commandlog_large_request_max_len: Count = Int(128), "commandlog-large-request-max-len", Live;
+    commandlog_large_reply_max_len: Count = Int(128), "commandlog-large-reply-max-len", Live;
     acllog_max_len: Count = Int(128), "acllog-max-len", Live;
     maxmemory: Size = Bytes(0), "maxmemory", Live;
     cluster_link_sendbuf_limit: Size = Bytes(0), "cluster-link-sendbuf-limit", Live;
@@ -221,9 +256,13 @@ options! {
     active_defrag_max_scan_fields: Int<1, { i64::MAX }> = Int(1000), "active-defrag-max-scan-fields", Live;
     proto_max_bulk_len: Bytes<MB, { i64::MAX }> = Bytes(512 * MB), "proto-max-bulk-len", Live;
     repl_backlog_size: Bytes<1, { i64::MAX }> = Bytes(MB), "repl-backlog-size", Live;
-    tls_cluster: bool = false, "tls-cluster", Live;
-    tls_replication: bool = false, "tls-replication", Live;
-    tls_auth_clients: Text = "yes".into(), "tls-auth-clients", Live;
+    replica_full_sync_buffer_limit: Size = Bytes(0), "replica-full-sync-buffer-limit", Live;
+    slot_migration_max_failover_repl_bytes: Int<-1, { i64::MAX }> = Int(0), "slot-migration-max-failover-repl-bytes", Live;
+    tls_cluster: bool = false, "tls-cluster", Live, lacks Tls;
+    tls_replication: bool = false, "tls-replication", Live, lacks Tls;
+    tls_auth_clients: TlsAuthClients = TlsAuthClients::Yes, "tls-auth-clients", Live;
+    tls_auth_clients_user: TlsAuthClientsUser = TlsAuthClientsUser::Off, "tls-auth-clients-user", Live, lacks Tls;
+    tls_auto_reload_interval: Seconds = Int(0), "tls-auto-reload-interval", Live;
     tls_prefer_server_ciphers: bool = false, "tls-prefer-server-ciphers", Live;
     tls_session_caching: bool = true, "tls-session-caching", Live;
     tls_session_cache_size: Seconds = Int(20480), "tls-session-cache-size", Live;

@@ -10,10 +10,7 @@ pub trait OptionValue: Clone {
 
     /// The lines that `CONFIG REWRITE` writes; most options need one.
     fn lines(&self, name: &str) -> Vec<String> {
-        let shown = self.show();
-        let plain = !shown.is_empty()
-            && !shown.bytes().any(|b| b.is_ascii_whitespace() || b"\"'\\#".contains(&b) || !(32..127).contains(&b));
-        vec![if plain { format!("{name} {shown}") } else { format!("{name} {}", base::text::quoted(shown.as_bytes())) }]
+        vec![format!("{name} {}", file_word(&self.show()))]
     }
 
     /// Whether it is given as several words in a file.
@@ -22,15 +19,23 @@ pub trait OptionValue: Clone {
     }
 }
 
+/// A word as a configuration file can hold it: in quotes where it would not be read back as it is.
+fn file_word(word: &str) -> String {
+    let plain = !word.is_empty()
+        && !word.bytes().any(|b| b.is_ascii_whitespace() || b"\"'\\#".contains(&b) || !(32..127).contains(&b));
+    if plain { word.to_owned() } else { base::text::quoted(word.as_bytes()) }
+}
+
+/// Text that comes from outside. Bytes that are no text would be kept as others, and a password or a path must stay what it is.
+fn text(word: &[u8]) -> Result<String, String> {
+    String::from_utf8(word.to_vec()).map_err(|_| "the value must be valid UTF-8".into())
+}
+
 fn one<'a>(words: &[&'a [u8]]) -> Result<&'a [u8], String> {
     match words {
         [word] => Ok(word),
         _ => Err("wrong number of arguments".into()),
     }
-}
-
-fn utf8(word: &[u8]) -> String {
-    String::from_utf8_lossy(word).into_owned()
 }
 
 impl OptionValue for bool {
@@ -83,7 +88,7 @@ pub struct Octal(pub u32);
 impl OptionValue for Octal {
     fn parse(&mut self, words: &[&[u8]]) -> Result<(), String> {
         let n =
-            u32::from_str_radix(&utf8(one(words)?), 8).map_err(|_| "argument couldn't be parsed into an integer")?;
+            u32::from_str_radix(&text(one(words)?)?, 8).map_err(|_| "argument couldn't be parsed into an integer")?;
         if n > 0o777 {
             return Err("argument must be between 0 and 777 inclusive".into());
         }
@@ -200,7 +205,7 @@ impl From<&str> for Text {
 
 impl OptionValue for Text {
     fn parse(&mut self, words: &[&[u8]]) -> Result<(), String> {
-        self.0 = utf8(one(words)?);
+        self.0 = text(one(words)?)?;
         Ok(())
     }
 
@@ -215,7 +220,7 @@ pub struct FileName(pub String);
 
 impl OptionValue for FileName {
     fn parse(&mut self, words: &[&[u8]]) -> Result<(), String> {
-        let name = utf8(one(words)?);
+        let name = text(one(words)?)?;
         if name.contains('/') {
             return Err("it can't be a path, just a filename".into());
         }
@@ -257,7 +262,7 @@ impl TitleTemplate {
 
 impl OptionValue for TitleTemplate {
     fn parse(&mut self, words: &[&[u8]]) -> Result<(), String> {
-        let template = Self(utf8(one(words)?));
+        let template = Self(text(one(words)?)?);
         if template.fill(|_| String::new()).is_none() {
             return Err("template format is invalid or contains unknown variables".into());
         }
@@ -277,7 +282,7 @@ pub struct Words(pub Vec<String>);
 impl OptionValue for Words {
     fn parse(&mut self, words: &[&[u8]]) -> Result<(), String> {
         let all = words.iter().flat_map(|w| w.split(|b| b.is_ascii_whitespace())).filter(|w| !w.is_empty());
-        self.0 = all.map(utf8).collect();
+        self.0 = all.map(text).collect::<Result<_, _>>()?;
         Ok(())
     }
 
@@ -286,7 +291,11 @@ impl OptionValue for Words {
     }
 
     fn lines(&self, name: &str) -> Vec<String> {
-        if self.0.is_empty() { vec![format!("{name} \"\"")] } else { vec![format!("{name} {}", self.show())] }
+        if self.0.is_empty() {
+            return vec![format!("{name} \"\"")];
+        }
+        let words: Vec<String> = self.0.iter().map(|word| file_word(word)).collect();
+        vec![format!("{name} {}", words.join(" "))]
     }
 
     fn takes_many(&self) -> bool {
@@ -477,7 +486,7 @@ impl OptionValue for ReplicaOf {
             [] => self.0 = None,
             [no, one] if no.eq_ignore_ascii_case(b"no") && one.eq_ignore_ascii_case(b"one") => self.0 = None,
             [host, port] => match base::num::parse_i64(port) {
-                Some(port @ 0..=65535) => self.0 = Some((utf8(host), port as u16)),
+                Some(port @ 0..=65535) => self.0 = Some((text(host)?, port as u16)),
                 _ => return Err("Invalid master port".into()),
             },
             _ => return Err("wrong number of arguments".into()),
@@ -490,7 +499,7 @@ impl OptionValue for ReplicaOf {
     }
 
     fn lines(&self, name: &str) -> Vec<String> {
-        self.0.iter().map(|(host, port)| format!("{name} {host} {port}")).collect()
+        self.0.iter().map(|(host, port)| format!("{name} {} {port}", file_word(host))).collect()
     }
 
     fn takes_many(&self) -> bool {
@@ -537,7 +546,7 @@ impl OptionValue for SentinelHint {
         if sentinels.len() > Self::SENTINELS_MAX {
             return Err(format!("at most {} sentinels can be asked", Self::SENTINELS_MAX));
         }
-        self.0 = Some((utf8(name), sentinels));
+        self.0 = Some((text(name)?, sentinels));
         Ok(())
     }
 
@@ -644,6 +653,20 @@ choices! {
     EndpointType { Ip = "ip", Hostname = "hostname", Unknown = "unknown-endpoint" }
     /// What happens when a replica cannot apply what its primary sends.
     PropagationError { Ignore = "ignore", Panic = "panic", PanicOnReplicas = "panic-on-replicas" }
+    /// What becomes of a start that asks for what is not there.
+    Unsupported { Refuse = "refuse", Warn = "warn" }
+    /// Whether files of a newer RDB version are tried.
+    RdbVersionCheck { Strict = "strict", Relaxed = "relaxed" }
+    /// How a line of the log looks.
+    LogFormat { Legacy = "legacy", Logfmt = "logfmt", Json = "json" }
+    /// How the time in a line of the log looks.
+    LogTimestampFormat { Legacy = "legacy", Iso8601 = "iso8601", Milliseconds = "milliseconds" }
+    /// What a failure to save the file of a cluster's nodes leads to.
+    ClusterConfigSave { Sync = "sync", BestEffort = "best-effort" }
+    /// Whether clients over TLS must have a certificate.
+    TlsAuthClients { No = "no", Yes = "yes", Optional = "optional" }
+    /// Which field of a client's certificate names its user.
+    TlsAuthClientsUser { Cn = "CN", Uri = "URI", Off = "off" }
     /// The I/O backend.
     IoBackend { Auto = "auto", IoUring = "io_uring", Epoll = "epoll" }
 }
