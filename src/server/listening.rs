@@ -67,6 +67,9 @@ impl Sockets {
     /// Opens what `config` asks for and closes what it no longer does; where that fails all is as it was.
     pub fn change(&mut self, config: &Config) -> Result<(), String> {
         let wanted = wanted(config)?;
+        if wanted.is_empty() && config.unixsocket.get().is_empty() {
+            return Err("nobody could connect any more: there is no `unixsocket`".into());
+        }
         let backlog = config.tcp_backlog.get() as i32;
         let mut missing: Vec<Wanted> =
             wanted.iter().filter(|w| !self.open.iter().any(|(addr, _)| *addr == w.addr)).cloned().collect();
@@ -136,7 +139,20 @@ impl Sockets {
 }
 
 fn refusal(addr: SocketAddr, error: &io::Error) -> String {
-    format!("{addr}: {error}")
+    format!("{addr}: {error}. {}", advice(error))
+}
+
+/// What the operator can do where an address cannot be listened on.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "Choose another port, or stop what listens there.",
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported => {
+            "This machine has no such address: correct the option `bind`, or put a `-` before the address to do without it where it is missing."
+        }
+        io::ErrorKind::PermissionDenied => "Ports below 1024 are for privileged processes: choose a higher one.",
+        // What else may happen has no usual cure.
+        _ => "Look at the options `bind` and `port`.",
+    }
 }
 
 fn is_missing(error: &io::Error) -> bool {
@@ -207,7 +223,8 @@ impl Server {
                     log!(Warning, "Warning: Could not create server TCP listening socket {addr}: bind: {error}");
                     if !(optional && is_missing(&error)) {
                         return Err(format!(
-                            "Failed listening on port {port} (tcp), aborting: {error}. Choose another one with --port, or stop what listens there."
+                            "Failed listening on port {port} (tcp), aborting: {}",
+                            refusal(addr, &error)
                         ));
                     }
                 }
@@ -223,7 +240,11 @@ impl Server {
         if !socket.is_empty() {
             let perm = self.engine.config.unixsocketperm.0;
             let fd = net::listen_unix(Path::new(&socket), (perm > 0).then_some(perm), backlog)
-                .map_err(|e| format!("Failed opening Unix socket {socket}: bind: {e}"))?;
+                .map_err(|e| {
+                    let is_file = e.kind() == io::ErrorKind::AddrInUse;
+                    let advice = if is_file { ". There is a file of that name which is no socket: move it away, or choose another path with `unixsocket`" } else { "" };
+                    format!("Failed opening Unix socket {socket}: bind: {e}{advice}")
+                })?;
             let group = self.engine.config.unixsocketgroup.get();
             if !group.is_empty() {
                 let id = super::process::group_id(group)

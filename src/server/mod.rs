@@ -30,6 +30,7 @@ mod saving;
 mod sentinel;
 mod settings;
 mod shutdown;
+mod signals;
 mod spill;
 mod startup;
 mod timers;

@@ -204,6 +204,19 @@ pub fn group_id(name: &str) -> Option<u32> {
     })
 }
 
+/// Descriptors that the server needs beside those of its clients: files, listening sockets, links to other servers.
+pub const OWN_FILES: i64 = 64;
+
+/// Sees to it that so many clients can be served.
+///
+/// # Errors
+/// How many can be, for want of descriptors; at least one.
+pub fn make_room_for_clients(clients: i64) -> Result<(), i64> {
+    let wanted = u64::try_from(clients.saturating_add(OWN_FILES)).unwrap_or(0);
+    let granted = net::raise_nofile(wanted);
+    if granted >= wanted { Ok(()) } else { Err((i64::try_from(granted).unwrap_or(i64::MAX) - OWN_FILES).max(1)) }
+}
+
 /// How often the event loop has come round, and how long it may take for one round, milliseconds; 0 for ever.
 static ROUNDS: AtomicU64 = AtomicU64::new(0);
 static PERIOD_MS: AtomicU64 = AtomicU64::new(0);

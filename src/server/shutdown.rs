@@ -82,9 +82,10 @@ impl Outside {
 impl Server {
     /// A signal has come.
     pub fn signalled(&mut self, signal: i32) {
-        let (name, mode) = match signal {
-            signal_hook::consts::SIGINT => ("SIGINT", self.engine.config.shutdown_on_sigint),
-            _ => ("SIGTERM", self.engine.config.shutdown_on_sigterm),
+        let name = super::signals::name_of_stop(signal);
+        let mode = match signal {
+            signal_hook::consts::SIGINT => self.engine.config.shutdown_on_sigint,
+            _ => self.engine.config.shutdown_on_sigterm,
         };
         if self.outside.shutdown.is_some() && signal == signal_hook::consts::SIGINT {
             log!(Warning, "You insist... exiting now.");

@@ -3,7 +3,6 @@
 use super::conns::{Conns, Peer};
 use super::freer::Freer;
 use super::log::{self, log};
-use super::notes::Note;
 use super::outside::{Facts, Outside};
 use super::process::{self, Syslog};
 use super::settings;
@@ -30,6 +29,19 @@ Examples:
        rekindle server /etc/redis.conf --loglevel verbose -
 ";
 
+const SENTINEL_USAGE: &str = "Usage: rekindle sentinel /path/to/sentinel.conf [options]
+       rekindle sentinel -v or --version
+       rekindle sentinel -h or --help
+
+The file must be writable: the sentinel keeps in it what it learns. It needs at least a line such as
+       sentinel monitor mymaster 192.0.2.1 6379 2
+which names a primary, its address, and how many sentinels must agree that it is down.
+
+Examples:
+       rekindle sentinel /etc/redis/sentinel.conf
+       rekindle sentinel ./sentinel.conf --port 26380
+";
+
 /// Runs a sentinel with these arguments (the program's name left out).
 pub fn sentinel_main(args: &[String]) -> ExitCode {
     run(args, true)
@@ -51,7 +63,7 @@ fn run(args: &[String], sentinel: bool) -> ExitCode {
                 return ExitCode::SUCCESS;
             }
             "-h" | "--help" => {
-                print!("{USAGE}");
+                print!("{}", if sentinel { SENTINEL_USAGE } else { USAGE });
                 return ExitCode::SUCCESS;
             }
             _ => {}
@@ -138,6 +150,7 @@ fn start(config: Config, sentinel: Option<Box<super::sentinel::Driver>>) -> Resu
             .start()
             .map_err(|e| format!("Can't go into the background: {e}"))?;
     }
+    let signals = super::signals::take()?;
     let program = program();
     // Both want the thread that stays, and before there are others.
     if config.set_proc_title && !sys::title::prepare() {
@@ -169,13 +182,12 @@ fn start(config: Config, sentinel: Option<Box<super::sentinel::Driver>>) -> Resu
         ),
     }
     settings::warn(&config);
-    let wanted = config.maxclients.get() as u64 + 64;
-    let granted = net::raise_nofile(wanted);
-    if granted < wanted {
-        let clients = (granted as i64 - 64).max(1);
+    let wanted = config.maxclients.get() + process::OWN_FILES;
+    if let Err(clients) = process::make_room_for_clients(config.maxclients.get()) {
         log!(
             Warning,
-            "Only {granted} files may be open: maxclients is lowered to {clients}. Raise the limit (ulimit -n {wanted}) to serve more."
+            "Only {} files may be open: maxclients is lowered to {clients}. Raise the limit (ulimit -n {wanted}) to serve more.",
+            clients + process::OWN_FILES
         );
         config.maxclients.0 = clients;
     }
@@ -258,7 +270,7 @@ fn start(config: Config, sentinel: Option<Box<super::sentinel::Driver>>) -> Resu
     };
     server.banner();
     server.open_sockets()?;
-    server.watch_signals()?;
+    server.watch_signals(signals)?;
     process::set_title(&server.engine.config, &server.outside.facts.program);
     server.outside.apply_oom_score(&server.engine);
     process::set_watchdog(server.engine.config.watchdog_period.get());
@@ -291,33 +303,6 @@ impl Server {
         } else {
             log!(Notice, "Running mode={mode}, port={port}.");
         }
-    }
-
-    fn watch_signals(&mut self) -> Result<(), String> {
-        use signal_hook::consts::{SIGALRM, SIGINT, SIGTERM};
-        let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGALRM])
-            .map_err(|e| format!("Can't watch for signals: {e}"))?;
-        let (sender, waker) = (self.notes_sender.clone(), self.net.waker());
-        let body = move || {
-            for signal in signals.forever() {
-                if signal == SIGALRM {
-                    super::crash::show_stacks("Received SIGALRM");
-                    continue;
-                }
-                if signal == SIGINT {
-                    super::shutdown::insist();
-                }
-                if sender.send(Note::Signal(signal)).is_err() {
-                    return;
-                }
-                waker.wake();
-            }
-        };
-        std::thread::Builder::new()
-            .name("rk-signals".into())
-            .spawn(body)
-            .map_err(|e| format!("Can't start a thread: {e}"))?;
-        Ok(())
     }
 
     /// The data is loaded: clients are served, a primary is followed.

@@ -1,7 +1,8 @@
 //! Settings that change what clients meet: addresses, names of commands, the allocator.
 
 use crate::support::client::{Client, texts};
-use crate::support::{Folder, PATIENCE, free_port, holds_within, ours};
+use crate::support::{Folder, PATIENCE, Product, Server, free_port, holds_within, ours, program, wait_until};
+use crate::unsupported::refused;
 use std::net::TcpListener;
 
 #[test]
@@ -84,4 +85,68 @@ fn freed_memory_is_given_back() {
         server.resident_bytes() + (40 << 20) < full
     }));
     assert!(server.text(&["MEMORY", "MALLOC-STATS"]).contains("jemalloc"));
+}
+
+#[test]
+fn a_change_is_refused_where_the_start_would_be() {
+    let server = ours(&["--bind", "127.0.0.1"]);
+    // Nobody could connect any more.
+    for (name, value) in [("port", "0"), ("bind", "")] {
+        let error = server.text(&["CONFIG", "SET", name, value]);
+        assert!(error.contains("nobody could connect any more: there is no `unixsocket`"), "{error}");
+    }
+    assert!(refused("server", &["--port", "0"]).contains("Configured to not listen anywhere"));
+    let folder = Folder::new();
+    let server = ours(&["--bind", "127.0.0.1", "--unixsocket", &folder.file("s")]);
+    let mut client = Client::unix(&folder.file("s")).unwrap();
+    client.ok(&["CONFIG", "SET", "port", "0"]);
+    assert!(holds_within(PATIENCE, || Client::tcp(server.port).is_err()));
+    client.ok(&["CONFIG", "SET", "port", &server.port.to_string()]);
+    server.ok(&["SET", "still", "there"]);
+}
+
+#[test]
+fn more_clients_than_descriptors_are_refused() {
+    // Who is privileged may raise the limit, so the privilege is taken away.
+    let server = Server::prepare(Product::Ours, &[]);
+    let line = format!(
+        "ulimit -n 80; exec setpriv --bounding-set=-all --inh-caps=-all {} server --port {} --save ''",
+        program(),
+        server.port
+    );
+    let mut child =
+        std::process::Command::new("sh").args(["-c", &line]).stdout(std::process::Stdio::null()).spawn().unwrap();
+    wait_until(PATIENCE, || Client::tcp(server.port).is_ok_and(|mut client| client.answers()));
+    let lowered = texts(&server.call(&["CONFIG", "GET", "maxclients"]));
+    let answer = server.text(&["CONFIG", "SET", "maxclients", "5000"]);
+    let kept = texts(&server.call(&["CONFIG", "GET", "maxclients"]));
+    let fits = server.text(&["CONFIG", "SET", "maxclients", "10"]);
+    let saved = server.text(&["SAVE"]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let _ = std::fs::remove_file("dump.rdb");
+    assert_eq!((lowered[1].as_str(), kept), ("16", lowered.clone()));
+    assert!(
+        answer.contains("The operating system is not able to handle the specified number of clients, try with 16"),
+        "{answer}"
+    );
+    assert_eq!((fits.as_str(), saved.as_str()), ("OK", "OK"));
+}
+
+#[test]
+fn the_advice_fits_what_is_wrong_with_an_address() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().port().to_string();
+    let error = refused("server", &["--bind", "127.0.0.1", "--port", &taken]);
+    assert!(error.contains("Failed listening on port") && error.contains("Choose another port"), "{error}");
+    let error = refused("server", &["--bind", "203.0.113.7", "--port", &free_port().to_string()]);
+    assert!(error.contains("203.0.113.7") && error.contains("This machine has no such address"), "{error}");
+    assert!(!error.contains("Choose another port"), "{error}");
+    // What is no socket is not removed for one.
+    let folder = Folder::new();
+    let file = folder.file("precious");
+    std::fs::write(&file, "data").unwrap();
+    let error = refused("server", &["--port", "0", "--unixsocket", &file]);
+    assert!(error.contains("There is a file of that name which is no socket"), "{error}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "data");
 }

@@ -26,7 +26,7 @@ const LINES: [&str; 4] =
 
 /// Runs the server with these arguments until it ends by itself, which it must.
 #[track_caller]
-fn refused(command: &str, args: &[&str]) -> String {
+pub fn refused(command: &str, args: &[&str]) -> String {
     let mut child = Command::new(crate::support::program())
         .arg(command)
         .args(args)
@@ -57,19 +57,25 @@ fn what_is_not_there_ends_the_start() {
     for (name, asks, _) in ASKS {
         std::fs::write(&file, format!("port 0\n\n{name} {asks}\n")).unwrap();
         let error = refused("server", &[&file]);
-        names_what_to_do(&error, &format!("at line 3 of {file}\n>>> '{name} {asks}'\n"));
+        names_what_to_do(
+            &error,
+            &format!("In {file}:\nReading the configuration file, at line 3\n>>> '{name} {asks}'\n"),
+        );
         let error = refused("server", &["--port", "0", &format!("--{name}"), asks]);
         names_what_to_do(&error, &format!("the options of the command line\n>>> '{name} \"{asks}\"'\n"));
         // What an included file asks for is asked for.
         let included = folder.file("b.conf");
         std::fs::write(&included, format!("{name} {asks}\n")).unwrap();
         std::fs::write(&file, format!("include {included}\n")).unwrap();
-        names_what_to_do(&refused("server", &[&file]), &format!("at line 1 of {included}\n"));
+        names_what_to_do(
+            &refused("server", &[&file]),
+            &format!("In {included}:\nReading the configuration file, at line 1\n"),
+        );
     }
     for line in LINES {
         std::fs::write(&file, format!("port 0\n{line}\n")).unwrap();
         let error = refused("server", &[&file]);
-        names_what_to_do(&error, &format!("at line 2 of {file}\n"));
+        names_what_to_do(&error, &format!("In {file}:\nReading the configuration file, at line 2\n"));
         assert!(!error.contains("secret"), "{error}");
     }
 }
@@ -80,7 +86,10 @@ fn a_sentinel_is_held_to_the_same() {
     let file = folder.file("s.conf");
     for line in ["aclfile x", "user a on", "user default off", "tls-port 7000", "tls-replication yes"] {
         std::fs::write(&file, format!("port 0\nsentinel monitor m 127.0.0.1 1 1\n{line}\n")).unwrap();
-        names_what_to_do(&refused("sentinel", &[&file]), &format!("at line 3 of {file}\n"));
+        names_what_to_do(
+            &refused("sentinel", &[&file]),
+            &format!("In {file}:\nReading the configuration file, at line 3\n"),
+        );
     }
 }
 

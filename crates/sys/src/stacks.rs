@@ -31,7 +31,16 @@ const REPORT_MS: u64 = 5000;
 /// The stack on which handlers run: that of the thread may be what has run out.
 const HANDLER_STACK_BYTES: usize = 64 << 10;
 /// The signals of a crash.
-const CRASHES: [c_int; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGABRT];
+const CRASHES: [c_int; 7] = [
+    libc::SIGSEGV,
+    libc::SIGBUS,
+    libc::SIGFPE,
+    libc::SIGILL,
+    libc::SIGABRT,
+    // A system call that a filter forbids, and a trap without a debugger.
+    libc::SIGSYS,
+    libc::SIGTRAP,
+];
 
 /// The frames of one thread, written by a handler on it.
 struct Frames {

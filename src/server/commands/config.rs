@@ -144,11 +144,13 @@ fn apply_outside(o: &mut Outside, name: &str, next: &mut config::Config) -> std:
             let is_replica = o.link.is_following();
             o.oom_score.apply(next, is_replica).map_err(|e| format!("Failed to set oom_score_adj: {e}"))?;
         }
-        "port" => o
-            .sockets
-            .change(next)
-            .map_err(|e| format!("Unable to listen on this port: {e}. Choose one that is free."))?,
+        "port" => o.sockets.change(next).map_err(|e| format!("Unable to listen on this port: {e}"))?,
         "bind" => o.sockets.change(next).map_err(|e| format!("Failed to bind to specified addresses: {e}"))?,
+        "maxclients" => crate::server::process::make_room_for_clients(next.maxclients.get()).map_err(|clients| {
+            format!(
+                "The operating system is not able to handle the specified number of clients, try with {clients}. Raise the limit of open files (ulimit -n) to serve more."
+            )
+        })?,
         _ => {}
     }
     Ok(())

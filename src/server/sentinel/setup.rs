@@ -18,9 +18,13 @@ pub fn read(config: &Config) -> Result<Box<Driver>, String> {
     };
     let shown = file.display();
     let text = std::fs::read_to_string(file).map_err(|e| format!("Can't read the config file {shown}: {e}"))?;
+    std::fs::OpenOptions::new()
+        .append(true)
+        .open(file)
+        .map_err(|e| format!("Sentinel config file {shown} is not writable: {e}. Sentinel keeps its state there."))?;
     // Without it there are no votes, so whether it can be saved is tried, and not concluded from permissions.
     files::replace(file, text.as_bytes()).map_err(|e| {
-        format!("Sentinel config file {shown} is not writable, or cannot be replaced in its folder: {e}. Sentinel keeps its state there.")
+        format!("Sentinel config file {shown} cannot be replaced: {e}. Sentinel keeps its state there, and writes a new file beside it first.")
     })?;
     let mut seed = [0; 8];
     fill_random(&mut seed);
@@ -32,8 +36,9 @@ pub fn read(config: &Config) -> Result<Box<Driver>, String> {
         log_level: level(config.loglevel),
         seed: u64::from_le_bytes(seed),
     };
-    let machine = Sentinel::new(setup, now())
-        .map_err(|e| format!("Reading the configuration file, at line {}\n>>> '{}'\n{}", e.line, e.text, e.reason))?;
+    let machine = Sentinel::new(setup, now()).map_err(|e| {
+        format!("In {shown}:\nReading the configuration file, at line {}\n>>> '{}'\n{}", e.line, e.text, e.reason)
+    })?;
     Ok(Box::new(Driver::new(machine, file)))
 }
 

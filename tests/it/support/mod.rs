@@ -259,6 +259,11 @@ impl Server {
         self.restart();
     }
 
+    /// Whether it has been started and not waited for.
+    pub fn launched(&self) -> bool {
+        self.child.is_some()
+    }
+
     fn has_ended(&mut self) -> bool {
         self.child.as_mut().is_none_or(|c| c.try_wait().unwrap().is_some())
     }

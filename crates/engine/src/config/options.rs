@@ -168,7 +168,8 @@ options! {
     cluster_config_save_behavior: ClusterConfigSave = ClusterConfigSave::Sync, "cluster-config-save-behavior", Live;
     shutdown_on_sigint: ShutdownMode = ShutdownMode::default(), "shutdown-on-sigint", Live;
     shutdown_on_sigterm: ShutdownMode = ShutdownMode::default(), "shutdown-on-sigterm", Live;
-    databases: Int<1, { i32::MAX as i64 }> = Int(16), "databases", Fixed;
+    // Each takes memory at the start, so that a slip of the pen must not take all there is.
+    databases: Int<1, 65536> = Int(16), "databases", Fixed;
     port: Port = Int(6379), "port", Live;
     tls_port: Port = Int(0), "tls-port", Live, lacks Tls;
     io_threads: Int<1, 128> = Int(1), "io-threads", Fixed;
