@@ -17,7 +17,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Checks that an RDB file can be read to its end; the exit status is 1 if it can't.
 #[derive(Parser, Debug)]
-#[command(name = "rekindle check-rdb")]
+#[command(name = "rekindle check-rdb", version)]
 struct Options {
     /// The file to check.
     file: String,

@@ -26,8 +26,11 @@ Commands:
 
 A link to this program named redis-server, valkey-server or rekindle-server acts as the command after the dash;
 so do links for the other commands.
-Try: rekindle COMMAND --help
+Try: rekindle help COMMAND; rekindle --version
 ";
+
+const COMMANDS: [&str; 9] =
+    ["server", "sentinel", "cli", "benchmark", "check-rdb", "check-aof", "up", "help", "version"];
 
 fn main() -> ExitCode {
     let mut args: Vec<String> = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
@@ -49,23 +52,39 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match command.as_str() {
-        "server" => server::main(&args),
-        "sentinel" => server::sentinel_main(&args),
-        "cli" => cli::main(&args),
-        "benchmark" => benchmark::main(&args),
-        "check-rdb" => check_rdb::main(&args),
+    // `help COMMAND` is the command's own help.
+    match (command.as_str(), args.first()) {
+        ("help", Some(about)) if about != "help" => run(&about.clone(), &["--help".to_owned()]),
+        _ => run(&command, &args),
+    }
+}
+
+fn run(command: &str, args: &[String]) -> ExitCode {
+    match command {
+        "server" => server::main(args),
+        "sentinel" => server::sentinel_main(args),
+        "cli" => cli::main(args),
+        "benchmark" => benchmark::main(args),
+        "check-rdb" => check_rdb::main(args),
         "check-aof" => {
             eprintln!("rekindle check-aof: not supported yet");
             ExitCode::FAILURE
         }
-        "up" => up::main(&args),
+        "up" => up::main(args),
         "-h" | "--help" | "help" => {
             print!("{USAGE}");
             ExitCode::SUCCESS
         }
+        "-v" | "-V" | "--version" | "version" => {
+            println!("rekindle {} (compatible with Redis {})", env!("CARGO_PKG_VERSION"), server::REDIS_VERSION);
+            ExitCode::SUCCESS
+        }
         other => {
-            eprintln!("rekindle: '{other}' is not a command\n\n{USAGE}");
+            eprint!("rekindle: '{other}' is not a command");
+            match engine::nearest::nearest(other.trim_start_matches('-'), COMMANDS) {
+                Some(near) => eprintln!(". Did you mean '{near}'?\nTry: rekindle help"),
+                None => eprintln!("\n\n{USAGE}"),
+            }
             ExitCode::FAILURE
         }
     }

@@ -32,4 +32,5 @@ mod settings;
 mod signals;
 mod stopping;
 mod support;
+mod tools;
 mod unsupported;

@@ -15,6 +15,7 @@ pub mod engine;
 pub mod error;
 pub mod eviction;
 pub mod host;
+pub mod nearest;
 pub mod notify;
 pub mod pause;
 pub mod pubsub;

@@ -42,9 +42,10 @@ impl fmt::Display for Place {
         let Self { source, line, text } = self;
         match source {
             Source::Unnamed => write!(f, "Reading the configuration file, at line {line}")?,
-            Source::File(name) => write!(f, "Reading the configuration file, at line {line} of {name}")?,
+            // Redis does not say which one, and others look for its words.
+            Source::File(name) => write!(f, "In {name}:\nReading the configuration file, at line {line}")?,
             Source::StandardInput => {
-                write!(f, "Reading the configuration file, at line {line} of the standard input")?;
+                write!(f, "In the standard input:\nReading the configuration file, at line {line}")?;
             }
             Source::CommandLine => write!(f, "Reading the options of the command line")?,
         }
@@ -147,7 +148,13 @@ impl Config {
             (b"list-max-ziplist-entries" | b"list-max-ziplist-value" | b"vm-enabled", _) => return Ok(()),
             _ => {}
         }
-        let Some(option) = find(&lower) else { return Err("Bad directive or wrong number of arguments".into()) };
+        let Some(option) = find(&lower) else {
+            let names =
+                OPTIONS.iter().flat_map(|o| o.names()).chain(["include", "rename-command", "user", "loadmodule"]);
+            let hint = crate::nearest::nearest(&String::from_utf8_lossy(&lower), names)
+                .map_or(String::new(), |name| format!(". Did you mean '{name}'?"));
+            return Err(format!("Bad directive or wrong number of arguments{hint}"));
+        };
         // Several words may stand in one pair of quotes, as they do in one argument of the command line.
         let split: Vec<Vec<u8>>;
         let split_words: Vec<&[u8]>;
@@ -302,8 +309,10 @@ mod tests {
     fn errors_name_the_line_and_the_reason() {
         for (text, line, reason) in [
             ("port 1\nfoo bar\n", 2, "Bad directive or wrong number of arguments"),
+            ("maxmemroy 1gb\n", 1, "Bad directive or wrong number of arguments. Did you mean 'maxmemory'?"),
             ("port x\n", 1, "argument couldn't be parsed into an integer"),
             ("port 70000\n", 1, "argument must be between 0 and 65535 inclusive"),
+            ("databases 2147483647\n", 1, "argument must be between 1 and 65536 inclusive"),
             ("daemonize maybe\n", 1, "argument must be 'yes' or 'no'"),
             ("maxmemory lots\n", 1, "argument must be a memory value"),
             ("appendfsync never\n", 1, "argument(s) must be one of the following: everysec, always, no"),
