@@ -2,7 +2,7 @@
 //!
 //! The mounts are made in a namespace of the process; the file is mounted over itself, so that the test sees from outside what it holds.
 
-use crate::support::{Client, Folder, PATIENCE, free_port, program, wait_until};
+use crate::support::{Client, Folder, PATIENCE, free_port, missing, program, wait_until};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -20,7 +20,7 @@ impl Running {
         let allowed =
             Command::new("unshare").args(["-m", "sh", "-c", &mount, "sh", "true"]).stderr(Stdio::null()).status();
         if !allowed.is_ok_and(|status| status.success()) {
-            println!("skipped: file systems cannot be mounted here");
+            missing("a namespace to mount files in");
             return None;
         }
         let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.file("log")).unwrap();

@@ -1,6 +1,7 @@
 //! Files that Redis, Valkey and their sentinels have rewritten start ours, and mean the same here.
 
 use crate::support::client::{Client, text, texts};
+use crate::support::sentinel::Sentinel;
 use crate::support::{Folder, PATIENCE, Product, Server, free_port, have, program, wait_until};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -222,4 +223,34 @@ fn what_both_write_is_what_both_read() {
         assert_eq!(texts(&client.call(&["CONFIG", "GET", "masterauth"]))[1], "-a'b", "{product:?}");
         assert_eq!(texts(&client.call(&["CONFIG", "GET", "maxmemory"]))[1], (1537 << 10).to_string());
     }
+}
+
+#[test]
+fn a_password_that_another_file_overrules_is_not_written() {
+    let folder = Folder::new();
+    let (file, users) = (folder.file("a.conf"), folder.file("users.conf"));
+    std::fs::write(&users, "user default on >old ~* &* +@all\n").unwrap();
+    std::fs::write(&file, format!("include {users}\n")).unwrap();
+    let mut server = Server::prepare(Product::Ours, &[&file]);
+    server.launch();
+    let mut client = server.client();
+    client.ok(&["AUTH", "old"]);
+    client.ok(&["CONFIG", "REWRITE"]);
+    client.ok(&["CONFIG", "SET", "requirepass", "new"]);
+    let answer = client.text(&["CONFIG", "REWRITE"]);
+    assert!(answer.contains(&format!("the line `user default` in {users} would count more")), "{answer}");
+    assert!(!std::fs::read_to_string(&file).unwrap().contains("requirepass"));
+}
+
+#[test]
+fn a_sentinel_keeps_words_that_need_quotes() {
+    let sentinel = Sentinel::start(Product::Ours, "sentinel monitor m 127.0.0.1 1 1\n");
+    let password = "a b\"c'd#\\";
+    sentinel.ok(&["SENTINEL", "SET", "m", "auth-pass", password, "auth-user", "x y"]);
+    let mut sentinel = sentinel;
+    sentinel.kill();
+    sentinel.restart();
+    let written = std::fs::read_to_string(sentinel.folder.file("sentinel.conf")).unwrap();
+    let quoted = String::from_utf8(password.as_bytes().to_vec()).unwrap().replace('\\', "\\\\").replace('"', "\\\"");
+    assert!(written.contains(&format!("sentinel auth-pass m \"{quoted}\"\n")), "{written}");
 }

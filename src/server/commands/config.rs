@@ -168,6 +168,11 @@ pub fn rewrite_file(o: &Outside, e: &Engine) -> Result {
     let Some(path) = e.config.file.clone() else {
         return Err(Error::fixed("ERR The server is running without a config file"));
     };
+    if let Some(other) = e.config.password_is_overruled_by() {
+        return Err(Error::new(format!(
+            "ERR Rewriting config file: the line `user default` in {other} would count more than the present requirepass. Take it out first"
+        )));
+    }
     let failed = |error: std::io::Error| Error::new(format!("ERR Rewriting config file: {error}"));
     let old = match std::fs::read_to_string(&path) {
         Ok(text) => text,

@@ -204,6 +204,7 @@ impl Config {
             let line = access::parse(rules, self.acl_pubsub_default)
                 .map_err(|error| format!("Error in user declaration: {error}"))?;
             self.default_user = Some(line.user);
+            self.default_user_place = Some(place.clone());
             all_rights = line.all_rights;
         }
         if !all_rights {

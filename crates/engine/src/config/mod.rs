@@ -114,6 +114,8 @@ pub struct Config {
     pub source: Source,
     /// What `user default …` says of logging in; it counts more than `requirepass`.
     pub default_user: Option<DefaultUser>,
+    /// Where that line stands.
+    default_user_place: Option<Place>,
     /// What was asked for in vain, and is started without.
     pub ignored: Vec<missing::Ask>,
     /// Lines, other than options, that ask for what is not there.
@@ -129,6 +131,18 @@ impl Config {
         config.options.port.0 = 26379;
         config.options.protected_mode = false;
         config
+    }
+
+    /// Another file than the one that is rewritten, whose line `user default` would count more, at the next start, than the password that has
+    /// been set since.
+    pub fn password_is_overruled_by(&self) -> Option<&str> {
+        let place = self.default_user_place.as_ref().filter(|_| self.default_user.is_none())?;
+        match &place.source {
+            Source::File(name) if Some(name) != self.file.as_ref() => Some(name),
+            Source::File(_) | Source::Unnamed => None,
+            Source::StandardInput => Some("the standard input"),
+            Source::CommandLine => Some("the command line"),
+        }
     }
 
     /// Takes over the value that an option has in `from`, and what goes with it.

@@ -116,6 +116,10 @@ options! {
     mptcp: bool = false, "mptcp", Fixed;
     repl_mptcp: bool = false, "repl-mptcp", Fixed;
     cluster_slot_stats_enabled: bool = false, "cluster-slot-stats-enabled", Live;
+    io_threads_always_active: bool = false, "io-threads-always-active", Hidden;
+    lua_enable_deprecated_api: bool = false, "lua-enable-deprecated-api", FixedHidden;
+    lua_enable_insecure_api: bool = false, "lua-enable-insecure-api", Hidden;
+    repl_rdb_channel: bool = false, "repl-rdb-channel", Hidden;
     aclfile: Text = "".into(), "aclfile", Fixed, lacks Users;
     unixsocket: Text = "".into(), "unixsocket", Fixed;
     unixsocketgroup: Text = "".into(), "unixsocketgroup", Fixed;
@@ -129,6 +133,7 @@ options! {
     cluster_announce_client_ipv4: Text = "".into(), "cluster-announce-client-ipv4", Live;
     cluster_announce_client_ipv6: Text = "".into(), "cluster-announce-client-ipv6", Live;
     availability_zone: Text = "".into(), "availability-zone", Live;
+    debug_context: Text = "".into(), "debug-context", Hidden;
     hash_seed: Text = "".into(), "hash-seed", Fixed;
     rdma_bind: Words = Words(Vec::new()), "rdma-bind", Fixed, lacks Rdma;
     cluster_config_file: Text = "nodes.conf".into(), "cluster-config-file", Fixed;
@@ -199,6 +204,7 @@ options! {
     cluster_announce_client_port: Port = Int(0), "cluster-announce-client-port", Live;
     cluster_announce_client_tls_port: Port = Int(0), "cluster-announce-client-tls-port", Live;
     cluster_blacklist_ttl: Int<0, { u32::MAX as i64 }> = Int(60), "cluster-blacklist-ttl", Live;
+    cluster_message_gossip_perc: Int<0, 100> = Int(10), "cluster-message-gossip-perc", Hidden;
     cluster_databases: Int<1, { i32::MAX as i64 }> = Int(1), "cluster-databases", Fixed;
     cluster_manual_failover_timeout: Int<1, { i32::MAX as i64 }> = Int(5000), "cluster-manual-failover-timeout", Live;
     cluster_slot_migration_log_max_len: Count = Int(1000), "cluster-slot-migration-log-max-len", Live;
@@ -209,6 +215,9 @@ options! {
     max_new_connections_per_cycle: Int<1, 1000> = Int(10), "max-new-connections-per-cycle", Live;
     max_new_tls_connections_per_cycle: Int<1, 1000> = Int(1), "max-new-tls-connections-per-cycle", Live;
     prefetch_batch_max_size: Int<0, 128> = Int(16), "prefetch-batch-max-size", Live;
+    min_io_threads_avoid_copy_reply: Count = Int(7), "min-io-threads-avoid-copy-reply", Hidden;
+    min_string_size_avoid_copy_reply: Count = Int(16384), "min-string-size-avoid-copy-reply", Hidden;
+    min_string_size_avoid_copy_reply_threaded: Count = Int(65536), "min-string-size-avoid-copy-reply-threaded", Hidden;
     repl_timeout: Int<1, { i32::MAX as i64 }> = Int(60), "repl-timeout", Live;
     repl_ping_replica_period: Int<1, { i32::MAX as i64 }> = Int(10), "repl-ping-replica-period" | "repl-ping-slave-period", Live;
     list_compress_depth: Seconds = Int(0), "list-compress-depth", Live;
