@@ -1,7 +1,7 @@
 //! Settings that change what clients meet: addresses, names of commands, the allocator.
 
 use crate::support::client::{Client, texts};
-use crate::support::{Folder, PATIENCE, Product, Server, free_port, holds_within, ours, program, wait_until};
+use crate::support::{Folder, Killed, PATIENCE, Product, Server, free_port, holds_within, ours, program, wait_until};
 use crate::unsupported::refused;
 use std::net::TcpListener;
 
@@ -114,17 +114,19 @@ fn more_clients_than_descriptors_are_refused() {
         program(),
         server.port
     );
-    let mut child =
-        std::process::Command::new("sh").args(["-c", &line]).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let child = std::process::Command::new("sh")
+        .args(["-c", &line])
+        .stdout(std::process::Stdio::null())
+        .current_dir(server.folder.path())
+        .spawn()
+        .unwrap();
+    let _child = Killed(child);
     wait_until(PATIENCE, || Client::tcp(server.port).is_ok_and(|mut client| client.answers()));
     let lowered = texts(&server.call(&["CONFIG", "GET", "maxclients"]));
     let answer = server.text(&["CONFIG", "SET", "maxclients", "5000"]);
     let kept = texts(&server.call(&["CONFIG", "GET", "maxclients"]));
     let fits = server.text(&["CONFIG", "SET", "maxclients", "10"]);
     let saved = server.text(&["SAVE"]);
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let _ = std::fs::remove_file("dump.rdb");
     assert_eq!((lowered[1].as_str(), kept), ("16", lowered.clone()));
     assert!(
         answer.contains("The operating system is not able to handle the specified number of clients, try with 16"),

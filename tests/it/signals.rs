@@ -1,7 +1,7 @@
 //! What each signal does to a server, a sentinel and a daemon, beside what it does to Redis.
 
 use crate::support::sentinel::Sentinel;
-use crate::support::{PATIENCE, Product, Server, holds_within, ours, products, wait_until};
+use crate::support::{Killed, PATIENCE, Product, Server, holds_within, ours, products, wait_until};
 use std::process::Command;
 
 /// What a signal does.
@@ -113,6 +113,15 @@ fn a_sentinel_takes_signals_as_a_server_does() {
     }
 }
 
+/// A process that is nobody's child; it is killed at the end, if it is still there.
+struct Daemon(String);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = Command::new("sh").args(["-c", &format!("kill -KILL {} 2>/dev/null", self.0)]).status();
+    }
+}
+
 #[test]
 fn a_daemon_outlives_its_terminal() {
     let server = Server::prepare(Product::Ours, &["--daemonize", "yes", "--save", ""]);
@@ -121,6 +130,7 @@ fn a_daemon_outlives_its_terminal() {
     assert!(status.success());
     wait_until(PATIENCE, || std::fs::read_to_string(&pidfile).is_ok_and(|text| text.ends_with('\n')));
     let pid = std::fs::read_to_string(&pidfile).unwrap().trim().to_owned();
+    let _daemon = Daemon(pid.clone());
     let send = |signal: &str| {
         assert!(Command::new("sh").args(["-c", &format!("kill -{signal} {pid}")]).status().unwrap().success());
     };
@@ -140,15 +150,14 @@ fn a_file_that_may_not_grow_fails_the_save_and_not_the_server() {
     // 64 blocks of 512 bytes or of 1024, as the shell likes.
     let line =
         format!("ulimit -f 64; exec {} server --port {} --save '' >/dev/null", crate::support::program(), server.port);
-    let mut child = command.args(["-c", &line]).current_dir(server.folder.path()).spawn().unwrap();
+    let child = command.args(["-c", &line]).current_dir(server.folder.path()).spawn().unwrap();
+    let _child = Killed(child);
     wait_until(PATIENCE, || crate::support::Client::tcp(server.port).is_ok_and(|mut client| client.answers()));
     server.ok(&["CONFIG", "SET", "rdbcompression", "no"]);
     server.ok(&["SET", "k", &"v".repeat(1 << 20)]);
     let answer = server.text(&["SAVE"]);
     let left: Vec<_> = std::fs::read_dir(server.folder.path()).unwrap().map(|f| f.unwrap().file_name()).collect();
     let alive = server.text(&["PING"]);
-    child.kill().unwrap();
-    child.wait().unwrap();
     assert!(answer.starts_with("ERR") && alive == "PONG", "{answer}");
     assert!(left.iter().all(|name| name == "log"), "{left:?}");
 }

@@ -141,6 +141,17 @@ pub fn products() -> Vec<Product> {
     if have("redis-server") { vec![Product::Ours, Product::Redis] } else { vec![Product::Ours] }
 }
 
+/// A process that a test has started by itself; it is killed at the end.
+#[derive(Debug)]
+pub struct Killed(pub Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A running server. It is killed at the end, and its folder removed.
 #[derive(Debug)]
 pub struct Server {
