@@ -39,6 +39,9 @@ const COUNT_UNKNOWN: u16 = u16::MAX;
 /// The size in bytes that a listpack must not pass.
 pub const LISTPACK_MAX_BYTES: usize = 1 << 30;
 
+/// The most that an entry takes beside its text: five bytes of encoding and five of backlen. An integer takes less beside its own.
+const ENTRY_OVERHEAD_MAX: usize = 10;
+
 /// What is wrong with bytes that should have been a listpack, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListpackError {
@@ -93,7 +96,7 @@ impl<B: Buffer> fmt::Debug for Listpack<B> {
 
 /// How many bytes the backlen of an entry of `len` bytes takes. The uneven limits are part of the format.
 #[inline]
-fn backlen_size(len: usize) -> usize {
+pub(crate) fn backlen_size(len: usize) -> usize {
     match len {
         0..=127 => 1,
         128..=16382 => 2,
@@ -125,6 +128,16 @@ fn write_entry(elem: Elem<'_>, out: &mut [u8]) {
     }
 }
 
+/// Whether `bytes` are the backlen of an entry of `len` bytes, in the one spelling that a walk backwards takes as many bytes of
+/// as a walk forwards. A reader that follows continuation bits would also take longer spellings for it, and go on into the data.
+fn is_backlen(bytes: &[u8], len: usize) -> bool {
+    let groups = bytes.iter().rev().enumerate();
+    groups.fold(true, |same, (group, &byte)| {
+        let more = if group + 1 == bytes.len() { 0 } else { 0x80 };
+        same && byte == (len >> (7 * group) & 0x7f) as u8 | more
+    })
+}
+
 /// Reads the backlen that ends just before `end`; `None` if it has more than five bytes.
 #[inline]
 fn read_backlen(bytes: &[u8], end: usize) -> Option<usize> {
@@ -152,6 +165,9 @@ pub fn check_listpack(bytes: &[u8]) -> Result<usize, ListpackError> {
     if total != bytes.len() {
         return fault(0, "the size in the header is not the real size");
     }
+    if total > LISTPACK_MAX_BYTES {
+        return fault(0, "longer than 1 GiB");
+    }
     let end = bytes.len() - 1;
     if bytes[end] != END {
         return fault(end, "no end mark");
@@ -166,7 +182,7 @@ pub fn check_listpack(bytes: &[u8]) -> Result<usize, ListpackError> {
         if next > end {
             return fault(at, "entry reaches past the end");
         }
-        if read_backlen(bytes, next) != Some(len) {
+        if !is_backlen(&bytes[at + len..next], len) {
             return fault(at + len, "backward length differs from the entry's length");
         }
         at = next;
@@ -263,6 +279,12 @@ impl<B: Buffer> Listpack<B> {
     /// Gives unused room back.
     pub fn shrink_to_fit(&mut self) {
         self.0.shrink_to_fit();
+    }
+
+    /// Whether an element whose text has `len` bytes can be added, or take another one's place, without passing [`LISTPACK_MAX_BYTES`].
+    #[inline]
+    pub fn has_room(&self, len: usize) -> bool {
+        self.byte_len() + len <= LISTPACK_MAX_BYTES - ENTRY_OVERHEAD_MAX
     }
 
     fn count(&self) -> u16 {

@@ -42,6 +42,9 @@ impl std::fmt::Debug for Set {
     }
 }
 
+/// The most bytes that an integer takes in a listpack.
+const INT_ENTRY_MAX: usize = 10;
+
 fn intset_max(limits: &Limits) -> usize {
     limits.set_max_intset_entries.min(INTSET_MAX_LEN - 1)
 }
@@ -208,6 +211,7 @@ impl Set {
             let longest = [intset.min(), intset.max()].into_iter().flatten().map(i64_text_len).max();
             if intset.len() < limits.set_max_listpack_entries
                 && member.len().max(longest.unwrap_or(0)) <= limits.set_max_listpack_value
+                && Listpack::new().has_room(intset.len() * INT_ENTRY_MAX + member.len())
             {
                 let mut listpack: Listpack = intset.iter().map(Elem::Int).collect();
                 listpack.push_back(Elem::Bytes(member));
@@ -220,7 +224,10 @@ impl Set {
             if listpack.find(member, listpack.first(), 0).is_some() {
                 return false;
             }
-            if listpack.len() < limits.set_max_listpack_entries && member.len() <= limits.set_max_listpack_value {
+            if listpack.len() < limits.set_max_listpack_entries
+                && member.len() <= limits.set_max_listpack_value
+                && listpack.has_room(member.len())
+            {
                 listpack.push_back(Elem::from(member));
                 return true;
             }

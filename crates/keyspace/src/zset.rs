@@ -99,7 +99,13 @@ impl ZSet {
         }
         let over = len / 2 > limits.zset_max_listpack_entries;
         // What Redis writes is in order; anything else is put in order here, as every search relies on it.
-        let listpack = if packed::is_ordered(&listpack) { listpack } else { packed::ordered(&listpack) };
+        if !packed::is_ordered(&listpack) {
+            let pairs = packed::ordered(&listpack);
+            return Ok(ZSet(match packed::from_pairs(&pairs) {
+                Some(listpack) if !over => Form::Packed(listpack),
+                _ => Form::Table(Box::new(Table::from_sorted(pairs.into_iter()))),
+            }));
+        }
         let mut zset = ZSet(Form::Packed(listpack));
         if over {
             zset.make_table();
@@ -176,7 +182,7 @@ impl ZSet {
         }
         let mut listpack = Listpack::new();
         for (member, score) in self.iter() {
-            if member.text_len() > limits.zset_max_listpack_value {
+            if member.text_len() > limits.zset_max_listpack_value || !packed::has_room(&listpack, member.text_len()) {
                 return;
             }
             listpack.push_back(member.canonical());
@@ -197,7 +203,10 @@ impl ZSet {
     pub fn insert(&mut self, member: &[u8], score: f64, limits: &Limits) -> Change {
         assert!(!score.is_nan(), "the caller refuses a score that is no number");
         if let Form::Packed(listpack) = &mut self.0 {
-            if let Some((found, old)) = packed::find(listpack, member) {
+            let has_room = packed::has_room(listpack, member.len());
+            if let Some((found, old)) = packed::find(listpack, member)
+                && has_room
+            {
                 if old == score {
                     return Change::Same;
                 }
@@ -205,7 +214,10 @@ impl ZSet {
                 packed::insert(listpack, member, score);
                 return Change::Updated;
             }
-            if listpack.len() / 2 < limits.zset_max_listpack_entries && member.len() <= limits.zset_max_listpack_value {
+            if listpack.len() / 2 < limits.zset_max_listpack_entries
+                && member.len() <= limits.zset_max_listpack_value
+                && has_room
+            {
                 packed::insert(listpack, member, score);
                 return Change::Added;
             }

@@ -239,7 +239,7 @@ impl Chunk {
     pub(super) fn replace(&mut self, index: usize, value: &[u8], limits: &Limits) -> bool {
         let large = limits.is_large_in_list(value.len());
         match &mut self.data {
-            Data::Packed(listpack) if !large => {
+            Data::Packed(listpack) if !large && listpack.has_room(value.len()) => {
                 let position = listpack.seek(index).expect("the index is inside the chunk");
                 listpack.replace(position, Elem::from(value));
                 true

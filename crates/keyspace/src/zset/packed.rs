@@ -16,6 +16,9 @@ pub(super) fn pairs(listpack: &Listpack) -> Pairs<'_> {
     Pairs(listpack.iter())
 }
 
+/// The most that a score takes in a listpack beside its text.
+const SCORE_OVERHEAD_MAX: usize = 10;
+
 fn stored_score(elem: Elem<'_>) -> f64 {
     score_of(elem).expect("scores are checked before they are taken over")
 }
@@ -79,14 +82,27 @@ pub(super) fn is_ordered(listpack: &Listpack) -> bool {
     pairs(listpack).is_sorted_by(|left, right| compare_pairs(left, right) == Ordering::Less)
 }
 
-/// A copy in order.
-pub(super) fn ordered(listpack: &Listpack) -> Listpack {
+/// All members with their scores, in order.
+pub(super) fn ordered(listpack: &Listpack) -> Vec<(Elem<'_>, f64)> {
     let mut pairs: Vec<(Elem<'_>, f64)> = pairs(listpack).collect();
     pairs.sort_by(compare_pairs);
-    let mut ordered = Listpack::with_capacity(listpack.byte_len());
-    for (member, score) in pairs {
-        ordered.push_back(member);
-        ordered.push_back(score_elem(score, &mut [0; F64_TEXT_MAX]));
+    pairs
+}
+
+/// The listpack of these pairs, unless it would be too long for one: a score may take more bytes here than it came in.
+pub(super) fn from_pairs(pairs: &[(Elem<'_>, f64)]) -> Option<Listpack> {
+    let mut listpack = Listpack::new();
+    for &(member, score) in pairs {
+        if !has_room(&listpack, member.text_len()) {
+            return None;
+        }
+        listpack.push_back(member);
+        listpack.push_back(score_elem(score, &mut [0; F64_TEXT_MAX]));
     }
-    ordered
+    Some(listpack)
+}
+
+/// Whether a member of so many bytes can be added with its score, or get another score.
+pub(super) fn has_room(listpack: &Listpack, member_len: usize) -> bool {
+    listpack.has_room(member_len + F64_TEXT_MAX + SCORE_OVERHEAD_MAX)
 }
