@@ -1,9 +1,11 @@
 //! Freeing what takes long, on a thread of its own.
 
+use super::log::log;
 use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{SendError, Sender, channel};
 
 /// How many values wait to be freed, and how many were.
 #[derive(Debug, Clone, Default)]
@@ -43,7 +45,10 @@ impl Freer {
             let _registered = keyspace::memory::register_thread();
             super::process::bind_to_processors(&processors);
             for value in receiver {
-                drop(value);
+                // A value that cannot be freed is lost; all others still are to be.
+                if catch_unwind(AssertUnwindSafe(|| drop(value))).is_err() {
+                    log!(Warning, "The thread rk-free has panicked over a value and goes on with the next");
+                }
                 there.pending.fetch_sub(1, Ordering::Relaxed);
                 there.freed.fetch_add(1, Ordering::Relaxed);
             }
@@ -54,7 +59,10 @@ impl Freer {
     /// Frees a value there.
     pub fn free<T: Any + Send>(&self, value: T) {
         self.counts.pending.fetch_add(1, Ordering::Relaxed);
-        // The thread lives as long as its sender; if it is gone the value is freed here.
-        let _ = self.sender.send(Box::new(value));
+        if let Err(SendError(value)) = self.sender.send(Box::new(value)) {
+            drop(value);
+            self.counts.pending.fetch_sub(1, Ordering::Relaxed);
+            self.counts.freed.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }

@@ -13,11 +13,12 @@
 use super::Server;
 use super::log::log;
 use super::notes::Note;
+use super::worker::{self, Teller};
 use engine::rdb::Loaded;
 use resp::Value;
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpStream, ToSocketAddrs, UdpSocket};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -216,23 +217,20 @@ impl Server {
         let ports = ports.into_iter().filter(|port| *port > 0).map(|port| port as u16).collect();
         let own = Own { ports, announced: config.replica_announce_ip.get().to_owned() };
         log!(Notice, "sentinel-hint: asking {} sentinels for the primary of '{name}'", sentinels.len());
-        let (sender, waker): (Sender<Note>, _) = (self.notes_sender.clone(), self.net.waker());
-        let body = move || {
+        let work = move |teller: &Teller| {
             let primary = match find_role(&name, &sentinels, &own) {
                 Verdict::Primary => None,
                 Verdict::Follow(host, port) => Some((host, port)),
             };
-            let _ = sender.send(Note::Role { primary });
-            waker.wake();
+            teller.tell(Note::Role { primary });
         };
-        match thread::Builder::new().name("rk-hint".into()).spawn(body) {
-            Ok(_) => {
-                self.outside.loading_since_ms = Some(self.engine.store.now_ms);
-                self.outside.asking = Some(Asking::default());
-                self.outside.set_gates(&mut self.engine);
-            }
-            Err(error) => log!(Warning, "sentinel-hint: can't start a thread to ask the sentinels: {error}"),
-        }
+        self.outside.loading_since_ms = Some(self.engine.store.now_ms);
+        self.outside.asking = Some(Asking::default());
+        self.outside.set_gates(&mut self.engine);
+        worker::start("rk-hint", self.teller(), work, |why| {
+            log!(Warning, "sentinel-hint: the sentinels are not asked, {why}: serving as a primary");
+            vec![Note::Role { primary: None }]
+        });
     }
 
     /// The sentinels have said whom to follow, if anybody.

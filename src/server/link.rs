@@ -13,6 +13,7 @@ use super::log::log;
 use super::notes::{Note, Received};
 use super::outside::{Outside, Todo, new_replication_id};
 use super::receive::Reception;
+use super::worker::{self, Teller};
 use engine::client::{ClientFlags, ClientKey};
 use engine::config::values::DisklessLoad;
 use engine::engine::Engine;
@@ -305,19 +306,16 @@ impl Server {
             return;
         }
         link.state = LinkState::Resolving;
-        let (sender, waker) = (self.notes_sender.clone(), self.net.waker());
-        let spawned = std::thread::Builder::new().name("rk-resolve".into()).spawn(move || {
+        let work = move |teller: &Teller| {
             let result = match (host.as_str(), port).to_socket_addrs() {
                 Ok(mut all) => all.next().ok_or_else(|| "the name has no address".to_owned()),
                 Err(error) => Err(error.to_string()),
             };
-            let _ = sender.send(Note::Resolved { attempt, result });
-            waker.wake();
+            teller.tell(Note::Resolved { attempt, result });
+        };
+        worker::start("rk-resolve", self.teller(), work, move |why| {
+            vec![Note::Resolved { attempt, result: Err(why.to_owned()) }]
         });
-        if let Err(error) = spawned {
-            log!(Warning, "Can't start a thread to look the primary's name up: {error}");
-            self.retry_link();
-        }
     }
 
     /// The primary's name has been looked up.
@@ -589,26 +587,19 @@ impl Server {
         self.outside.set_gates(&mut self.engine);
         log!(Notice, "MASTER <-> REPLICA sync: Loading DB in memory");
         let attempt = self.outside.link.attempt;
-        let (sender, waker) = (self.notes_sender.clone(), self.net.waker());
         let mut options = engine::rdb::LoadOptions::from_config(&self.engine.config, self.engine.store.now_ms);
         // The primary decides what has expired.
         options.keep_expired = true;
         let stall = Duration::from_secs(self.engine.config.repl_timeout.get().max(1) as u64);
-        let spawned = std::thread::Builder::new().name("rk-load".into()).spawn(move || {
+        let work = move |teller: &Teller| {
             let _registered = keyspace::memory::register_thread();
-            let tell = |note| {
-                // The event loop is gone only when the process is about to end.
-                let _ = sender.send(note);
-                waker.wake();
-            };
             let reception = Reception { fd: detached.fd, input, stall, cancel, received, options, folder, attempt };
-            let result = reception.run(&tell).map(Box::new);
-            tell(Note::SyncLoaded { attempt, result });
+            let result = reception.run(&|note| teller.tell(note)).map(Box::new);
+            teller.tell(Note::SyncLoaded { attempt, result });
+        };
+        worker::start("rk-load", self.teller(), work, move |why| {
+            vec![Note::SyncLoaded { attempt, result: Err(why.to_owned()) }]
         });
-        if let Err(error) = spawned {
-            log!(Warning, "Can't start a thread to load the data: {error}");
-            self.retry_link();
-        }
     }
 
     /// The data goes, and with it the history that it had a part in.

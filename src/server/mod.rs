@@ -34,6 +34,7 @@ mod signals;
 mod spill;
 mod startup;
 mod timers;
+mod worker;
 
 use conns::Conns;
 use engine::engine::Engine;

@@ -301,15 +301,14 @@ impl Server {
         );
         let begun_ns = super::clock::monotonic_ns();
         let snapshot = self.engine.store.keyspace.snapshot();
-        let mut options = SaveOptions::from_config(&self.engine.config);
-        options.replication = Some(self.outside.position(&self.engine));
+        let mut options = super::saving::options(&self.outside, &self.engine);
         options.ticket = Some(ticket);
         self.set_transfer_timeout();
         let stall = self.outside.replicas.stall.clone();
-        let (sender, waker) = (self.notes_sender.clone(), self.net.waker());
+        let waiting: Vec<(ClientKey, u64)> = targets.iter().map(|target| (target.client, target.id)).collect();
         let dir = self.engine.config.dir.get().to_owned();
         log!(Notice, "Background RDB transfer started by thread rk-sync");
-        let body = move || {
+        let work = move |teller: &super::worker::Teller| {
             let _registered = keyspace::memory::register_thread();
             let mut outputs =
                 Outputs { targets: targets.iter_mut().map(|t| Output::new(t, stall.clone())).collect(), bytes: 0 };
@@ -328,13 +327,13 @@ impl Server {
             drop(outputs);
             for target in targets {
                 let error = target.error.or_else(|| result.as_ref().err().cloned());
-                let _ = sender.send(Note::Transferred { client: target.client, id: target.id, error, bytes });
+                teller.tell(Note::Transferred { client: target.client, id: target.id, error, bytes });
             }
-            waker.wake();
         };
-        if let Err(error) = std::thread::Builder::new().name("rk-sync".into()).spawn(body) {
-            log!(Warning, "Can't start a thread for the full sync: {error}");
-        }
+        super::worker::start("rk-sync", self.teller(), work, |why| {
+            let ended = |(client, id)| Note::Transferred { client, id, error: Some(why.to_owned()), bytes: 0 };
+            waiting.into_iter().map(ended).collect()
+        });
         self.outside.saving.snapshot_us = (super::clock::monotonic_ns() - begun_ns) / 1000;
     }
 

@@ -5,6 +5,7 @@
 
 use super::log::log;
 use super::notes::Note;
+use super::worker::{self, Teller};
 use super::{Server, files};
 use engine::engine::{Engine, Order};
 use engine::rdb::{LoadOptions, Loaded, Position, SaveOptions, Ticket, write_snapshot};
@@ -150,9 +151,12 @@ pub fn save_now(outside: &mut super::outside::Outside, engine: &mut Engine) -> R
 
 /// What a data file says besides the data: with a replication id and offset a restarted server can go on.
 pub fn options(outside: &super::outside::Outside, engine: &Engine) -> SaveOptions {
-    let mut options = SaveOptions::from_config(&engine.config);
-    options.replication = Some(outside.position(engine));
-    options
+    SaveOptions::new(
+        &engine.config,
+        engine.store.now_ms,
+        keyspace::memory::used_memory(),
+        Some(outside.position(engine)),
+    )
 }
 
 impl Server {
@@ -179,20 +183,21 @@ impl Server {
         let path = data_path(&self.engine);
         let begun_ns = super::clock::monotonic_ns();
         let snapshot = self.engine.store.keyspace.snapshot();
-        let (sender, waker) = (self.notes_sender.clone(), self.net.waker());
         log!(Notice, "Background saving started by thread rk-save");
         let processors = self.engine.config.bgsave_cpulist.get().to_owned();
-        let spawned = std::thread::Builder::new().name("rk-save".into()).spawn(move || {
+        let temporary = temporary_path(&path, Some(number));
+        let left_over = temporary.clone();
+        let work = move |teller: &Teller| {
             super::process::bind_to_processors(&processors);
             let _registered = keyspace::memory::register_thread();
             let started = Instant::now();
-            let error = save_snapshot(snapshot, &options, &path, &temporary_path(&path, Some(number))).err();
-            let _ = sender.send(Note::Saved { number, error, took_ms: started.elapsed().as_millis() as u64 });
-            waker.wake();
+            let error = save_snapshot(snapshot, &options, &path, &temporary).err();
+            teller.tell(Note::Saved { number, error, took_ms: started.elapsed().as_millis() as u64 });
+        };
+        worker::start("rk-save", self.teller(), work, move |why| {
+            let _ = fs::remove_file(left_over);
+            vec![Note::Saved { number, error: Some(why.to_owned()), took_ms: 0 }]
         });
-        if let Err(error) = spawned {
-            self.saved(number, Some(format!("can't start a thread: {error}")), 0);
-        }
         self.outside.saving.snapshot_us = (super::clock::monotonic_ns() - begun_ns) / 1000;
     }
 
@@ -289,16 +294,11 @@ impl Server {
         let mut options = LoadOptions::from_config(&self.engine.config, self.engine.store.now_ms);
         options.name_expired = true;
         log!(Notice, "Loading DB in memory...");
-        let (sender, waker) = (self.notes_sender.clone(), self.net.waker());
-        let spawned = std::thread::Builder::new().name("rk-load".into()).spawn(move || {
+        let work = move |teller: &Teller| {
             let _registered = keyspace::memory::register_thread();
-            let _ = sender.send(Note::StartLoaded(load_file(&path, &options).map(Box::new)));
-            waker.wake();
-        });
-        if let Err(error) = spawned {
-            log!(Warning, "Can't start a thread to load the data: {error}");
-            self.exit = Some(std::process::ExitCode::FAILURE);
-        }
+            teller.tell(Note::StartLoaded(load_file(&path, &options).map(Box::new)));
+        };
+        worker::start("rk-load", self.teller(), work, |why| vec![Note::StartLoaded(Err(why.to_owned()))]);
     }
 
     /// Replicas that go on from the state in the file still have the keys whose time came before we loaded it.

@@ -32,5 +32,6 @@ mod settings;
 mod signals;
 mod stopping;
 mod support;
+mod threads;
 mod tools;
 mod unsupported;

@@ -79,3 +79,56 @@ fn a_second_interrupt_ends_the_last_save() {
     assert_eq!(temporary_files(&server), 0);
     assert!(!server.folder.path().join("dump.rdb").exists());
 }
+
+/// What Redis 7.0 writes: the time of the save, the memory in use, and how long keys have not been used where the policy goes by that.
+#[test]
+fn a_file_says_when_it_was_made_and_how_long_keys_were_idle() {
+    let mut server = ours(&["--maxmemory-policy", "allkeys-lru"]);
+    server.ok(&["SET", "k", "v"]);
+    wait_until(PATIENCE, || server.int(&["OBJECT", "IDLETIME", "k"]) >= 2);
+    server.ok(&["SAVE"]);
+    let now_s = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let output = std::process::Command::new(crate::support::program())
+        .args(["check-rdb", &server.folder.file("dump.rdb")])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let aux = |name: &str| -> u64 {
+        let (_, rest) =
+            text.split_once(&format!("AUX FIELD {name} = '")).unwrap_or_else(|| panic!("no {name} in {text}"));
+        rest.split_once('\'').unwrap().0.parse().unwrap()
+    };
+    assert!((now_s - 5..=now_s).contains(&aux("ctime")), "{text}");
+    assert!(aux("used-mem") > 100_000, "{text}");
+    assert!(text.contains("AUX FIELD repl-id") && text.contains("AUX FIELD repl-offset"), "{text}");
+    let is_idle = |server: &crate::support::Server| (2..60).contains(&server.int(&["OBJECT", "IDLETIME", "k"]));
+    server.kill();
+    server.restart();
+    assert!(is_idle(&server), "a restart keeps it");
+    for diskless in ["yes", "no"] {
+        server.ok(&["CONFIG", "SET", "repl-diskless-sync", diskless]);
+        server.ok(&["CONFIG", "SET", "repl-diskless-sync-delay", "0"]);
+        let replica = ours(&["--maxmemory-policy", "allkeys-lru"]);
+        replica.follow(&server);
+        assert!(is_idle(&replica), "a full sync keeps it, diskless: {diskless}");
+    }
+}
+
+/// As [`a_file_says_when_it_was_made_and_how_long_keys_were_idle`], under a policy that counts uses.
+#[test]
+fn a_file_keeps_how_often_keys_were_used() {
+    let mut server = ours(&["--maxmemory-policy", "allkeys-lfu", "--lfu-log-factor", "0"]);
+    server.ok(&["SET", "k", "v"]);
+    for _ in 0..50 {
+        server.text(&["GET", "k"]);
+    }
+    let count = server.int(&["OBJECT", "FREQ", "k"]);
+    assert!(count >= 50, "{count}");
+    server.ok(&["SAVE"]);
+    server.kill();
+    server.restart();
+    assert!((count - 1..=count).contains(&server.int(&["OBJECT", "FREQ", "k"])), "a restart keeps it");
+    let replica = ours(&["--maxmemory-policy", "allkeys-lfu"]);
+    replica.follow(&server);
+    assert!((count - 1..=count).contains(&replica.int(&["OBJECT", "FREQ", "k"])), "a full sync keeps it");
+}

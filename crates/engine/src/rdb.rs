@@ -38,12 +38,14 @@ pub struct SaveOptions {
     pub checksum: bool,
     /// What names the data, for a partial resync after a restart and for replicas of replicas.
     pub replication: Option<Position>,
-    /// The time of day, Unix seconds.
-    pub now_s: i64,
-    /// Memory in use, for the file's header.
-    pub used_memory: usize,
+    /// The time of day, Unix milliseconds.
+    now_ms: i64,
+    /// Memory in use, bytes, for the file's header.
+    used_memory: usize,
     /// Whether accesses are kept as frequencies, seconds, or not written.
     access: AccessKind,
+    /// `lfu-decay-time`, minutes.
+    decay_minutes: i64,
     /// `rdb-key-save-delay`: microseconds of sleep after each key; negative: one microsecond after each so many keys.
     key_delay: i64,
     /// By which whoever asked for the save can end it.
@@ -77,6 +79,9 @@ impl Ticket {
     }
 }
 
+/// The bits of an access value.
+const ACCESS_MASK: u32 = 0xFF_FFFF;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AccessKind {
     None,
@@ -89,20 +94,22 @@ fn access_kind(policy: MaxMemoryPolicy) -> AccessKind {
     match policy {
         AllKeysLru | VolatileLru => AccessKind::Clock,
         AllKeysLfu | VolatileLfu => AccessKind::Frequency,
-        _ => AccessKind::None,
+        NoEviction | AllKeysRandom | VolatileRandom | VolatileTtl => AccessKind::None,
     }
 }
 
 impl SaveOptions {
-    /// As the settings say.
-    pub fn from_config(config: &Config) -> Self {
+    /// As the settings say, for a save at `now_ms` (Unix milliseconds) with so many bytes of memory in use. `replication` names the data,
+    /// where a partial resync is to be possible with it.
+    pub fn new(config: &Config, now_ms: i64, used_memory: usize, replication: Option<Position>) -> Self {
         Self {
             compress: config.rdbcompression,
             checksum: config.rdbchecksum,
-            replication: None,
-            now_s: 0,
-            used_memory: 0,
+            replication,
+            now_ms,
+            used_memory,
             access: access_kind(config.maxmemory_policy),
+            decay_minutes: config.lfu_decay_time.get(),
             key_delay: config.rdb_key_save_delay.get(),
             ticket: None,
         }
@@ -136,7 +143,7 @@ fn write_all(snapshot: Snapshot, sink: &mut dyn Sink, options: &SaveOptions) -> 
     let mut writer = Writer::new(sink, writer_options)?;
     writer.aux(b"redis-ver", b"7.2.4")?;
     writer.aux(b"redis-bits", b"64")?;
-    writer.aux(b"ctime", options.now_s.to_string().as_bytes())?;
+    writer.aux(b"ctime", (options.now_ms / 1000).to_string().as_bytes())?;
     writer.aux(b"used-mem", options.used_memory.to_string().as_bytes())?;
     if let Some(Position { id, offset, db }) = &options.replication {
         writer.aux(b"repl-stream-db", db.to_string().as_bytes())?;
@@ -150,7 +157,7 @@ fn write_all(snapshot: Snapshot, sink: &mut dyn Sink, options: &SaveOptions) -> 
         writer.select_db(db.number as u64)?;
         writer.resize_db(db.keys as u64, db.expires as u64)?;
         while let Some(entry) = entries.next_entry() {
-            write_entry(&mut writer, entry, options.access, options.now_s)?;
+            write_entry(&mut writer, entry, options)?;
             keys += 1;
             let is_cancelled = || options.ticket.as_ref().is_some_and(|ticket| ticket.is_cancelled());
             delay(options.key_delay, keys, is_cancelled);
@@ -163,15 +170,19 @@ fn write_all(snapshot: Snapshot, sink: &mut dyn Sink, options: &SaveOptions) -> 
     Ok(())
 }
 
-fn write_entry<K: Sink>(w: &mut Writer<K>, entry: &Entry, access: AccessKind, now_s: i64) -> Result<(), SinkError> {
-    let clock = (now_s as u32) & 0xFF_FFFF;
-    let meta = KeyMeta {
-        key: entry.key(),
-        expire_ms: entry.expire_at(),
-        idle_s: (access == AccessKind::Clock).then(|| u64::from(clock.wrapping_sub(entry.access()) & 0xFF_FFFF)),
-        freq: (access == AccessKind::Frequency).then(|| (entry.access() & 0xFF) as u8),
+fn write_entry<K: Sink>(w: &mut Writer<K>, entry: &Entry, options: &SaveOptions) -> Result<(), SinkError> {
+    let (idle_s, freq) = match options.access {
+        AccessKind::None => (None, None),
+        AccessKind::Clock => {
+            let clock = (options.now_ms / 1000) as u32;
+            (Some(u64::from(clock.wrapping_sub(entry.access()) & ACCESS_MASK)), None)
+        }
+        AccessKind::Frequency => {
+            let count = crate::store::decayed(entry.access(), options.now_ms, options.decay_minutes);
+            (None, Some(u8::try_from(count).unwrap_or(u8::MAX)))
+        }
     };
-    write_value(w, &meta, entry)
+    write_value(w, &KeyMeta { key: entry.key(), expire_ms: entry.expire_at(), idle_s, freq }, entry)
 }
 
 /// Writes an entry's value, under the name that `meta` gives.
@@ -386,7 +397,10 @@ impl Loader {
                 let minutes = (self.options.now_ms / 60_000) as u32 & 0xFFFF;
                 minutes << 8 | u32::from(meta.freq.unwrap_or(5))
             }
-            _ => now_s.wrapping_sub(meta.idle_s.unwrap_or(0) as u32) & 0xFF_FFFF,
+            AccessKind::Clock | AccessKind::None => {
+                let idle_s = meta.idle_s.unwrap_or(0).min(u64::from(ACCESS_MASK));
+                now_s.wrapping_sub(idle_s as u32) & ACCESS_MASK
+            }
         }
     }
 

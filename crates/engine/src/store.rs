@@ -615,7 +615,8 @@ fn minutes(now_ms: i64) -> u32 {
     (now_ms / 60_000) as u32 & 0xFFFF
 }
 
-fn decayed(access: u32, now_ms: i64, decay_minutes: i64) -> u32 {
+/// The frequency count of an access value, lowered by one for each `decay_minutes` that have passed since.
+pub(crate) fn decayed(access: u32, now_ms: i64, decay_minutes: i64) -> u32 {
     let (then, count) = (access >> 8, access & 0xFF);
     let passed = minutes(now_ms).wrapping_sub(then) & 0xFFFF;
     let periods = if decay_minutes > 0 { passed / decay_minutes as u32 } else { 0 };

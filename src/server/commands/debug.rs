@@ -2,6 +2,7 @@
 
 use crate::server::outside::{Outside, Todo};
 use crate::server::saving;
+use crate::server::worker::{self, Fault};
 use engine::commands::options::{float, int, is};
 use engine::config::values::Protected;
 use engine::engine::{Engine, Order};
@@ -47,6 +48,15 @@ pub fn debug(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
         }
         () if is(word, "pause-cron") && a.len() == 3 => {
             o.cron_paused = int(&a[2])? != 0;
+            e.out.ok();
+        }
+        () if is(word, "fail-thread") && a.len() == 4 => {
+            let fault = match () {
+                () if is(&a[3], "start") => Fault::Start,
+                () if is(&a[3], "panic") => Fault::Panic,
+                () => return Err(error::SYNTAX),
+            };
+            worker::inject(&String::from_utf8_lossy(&a[2]), fault);
             e.out.ok();
         }
         () if is(word, "config-rewrite-force-all") && a.len() == 2 => {
