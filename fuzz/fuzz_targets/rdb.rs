@@ -1,4 +1,4 @@
-//! Feeds any bytes to the RDB reader: `cargo +nightly fuzz run rdb`.
+//! Feeds any bytes to the RDB reader: `.ci/fuzz 60 rdb`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| persist::fuzz::fuzz_rdb(data));

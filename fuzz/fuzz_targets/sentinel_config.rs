@@ -1,4 +1,4 @@
-//! Feeds any bytes to Sentinel as a configuration file: `cargo +nightly fuzz run sentinel_config`.
+//! Feeds any bytes to Sentinel as a configuration file: `.ci/fuzz 60 sentinel_config`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| sentinel::fuzz::fuzz_config(data));

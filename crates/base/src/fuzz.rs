@@ -1,4 +1,4 @@
-//! Any bytes as packed encodings: what the checks accept reads the same from either end, and goes on doing so whatever is changed.
+//! Any bytes as packed encodings, and as patterns: what the checks accept reads the same from either end, and goes on doing so whatever is changed.
 //!
 //! Why a plain `Vec` beside each: bytes that only one direction understands are found where the two walks differ, and most of them only
 //! after an element was changed whose bytes the other walk relied on.
@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use crate::elem::encoded_len;
 use crate::fields::{FIELDS_MAX_BYTES, Fields, pack};
+use crate::glob::glob_matches;
 use crate::intset::Intset;
 use crate::listpack::{Elem, Listpack, backlen_size, check_listpack};
 use crate::num::{I64_TEXT_MAX, format_i64};
@@ -29,6 +30,32 @@ pub fn fuzz_packed(data: &[u8]) {
     for bytes in [bytes, &as_intset(bytes)] {
         if let Ok(intset) = Intset::validate(bytes) {
             change_intset(intset, program);
+        }
+    }
+}
+
+/// The entry of the fuzz target `glob`: a byte that says how long the pattern is, the pattern, and the subject.
+///
+/// # Panics
+/// If the answer differs from what the subject's own form must give.
+pub fn fuzz_glob(data: &[u8]) {
+    let Some((&len, rest)) = data.split_first() else { return };
+    let (pattern, subject) = rest.split_at(usize::from(len).min(rest.len()));
+    for ignore_case in [false, true] {
+        let matches = glob_matches(pattern, subject, ignore_case);
+        // In Redis no pattern but the empty one matches the empty subject.
+        if subject.is_empty() {
+            assert_eq!(matches, pattern.is_empty());
+            continue;
+        }
+        let anywhere = [b"*", pattern, b"*"].concat();
+        // A pattern that ends in a lone backslash takes the star after it for its own.
+        let whole = !pattern.contains(&b'\\') && !pattern.contains(&b'[');
+        assert!(!(matches && whole) || glob_matches(&anywhere, subject, ignore_case), "a star stands for nothing, too");
+        assert!(glob_matches(b"*", subject, ignore_case));
+        assert!(matches || ignore_case || pattern != subject || pattern.iter().any(|byte| b"*?[\\".contains(byte)));
+        if ignore_case && glob_matches(pattern, subject, false) && !pattern.contains(&b'[') {
+            assert!(matches, "what matches exactly does so in any case");
         }
     }
 }
@@ -199,6 +226,8 @@ fn change_intset(mut intset: Intset, program: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use super::*;
     use proptest::collection::vec as many;
     use proptest::prelude::*;
@@ -219,6 +248,19 @@ mod tests {
             fuzz_packed(&[&[program.len() as u8], &program[..], seed].concat());
         }
         fuzz_packed(b"");
+    }
+
+    #[test]
+    fn the_corpora_run() {
+        for (target, run) in [("listpack", fuzz_packed as fn(&[u8])), ("glob", fuzz_glob)] {
+            let folder = alloc::format!("{}/../../fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
+            let mut files = 0;
+            for file in std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder}: {error}")) {
+                run(&std::fs::read(file.unwrap().path()).unwrap());
+                files += 1;
+            }
+            assert!(files > 0, "{folder} is empty");
+        }
     }
 
     /// An encoding of an element that a strict writer may not choose: any form that can carry it. Bytes that mean nothing to a reader of

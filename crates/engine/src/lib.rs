@@ -14,6 +14,7 @@ pub mod effects;
 pub mod engine;
 pub mod error;
 pub mod eviction;
+pub mod fuzz;
 pub mod host;
 pub mod nearest;
 pub mod notify;

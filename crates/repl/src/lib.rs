@@ -19,6 +19,7 @@
 
 extern crate alloc;
 
+pub mod fuzz;
 mod handshake;
 mod history;
 mod log;
