@@ -113,6 +113,13 @@ impl Kind {
     }
 }
 
+/// An entry's kind is none that we have ever written: memory is damaged, and any guess would read it as something that it is not.
+#[cold]
+#[inline(never)]
+fn unknown_kind() -> ! {
+    std::process::abort()
+}
+
 /// A counted handle of an entry. A clone shares; a method that takes `&mut self` first makes the entry this handle's own,
 /// so no other holder ever sees a change.
 #[repr(transparent)]
@@ -273,7 +280,8 @@ impl Entry {
             6 => Kind::List,
             7 => Kind::Table,
             8 => Kind::Set,
-            _ => Kind::ZSet,
+            9 => Kind::ZSet,
+            _ => unknown_kind(),
         }
     }
 
@@ -394,7 +402,8 @@ impl Entry {
     pub fn score(&self) -> Option<f64> {
         match self.value() {
             ValueRef::Score(score) => Some(score),
-            _ => None,
+            ValueRef::None | ValueRef::Bytes(_) | ValueRef::Int(_) => None,
+            ValueRef::List(_) | ValueRef::Hash(_) | ValueRef::Set(_) | ValueRef::ZSet(_) => None,
         }
     }
 
@@ -411,7 +420,8 @@ impl Entry {
     pub(crate) fn hash(&self) -> Option<HashRef<'_>> {
         match self.value() {
             ValueRef::Hash(hash) => Some(hash),
-            _ => None,
+            ValueRef::None | ValueRef::Bytes(_) | ValueRef::Int(_) | ValueRef::Score(_) => None,
+            ValueRef::List(_) | ValueRef::Set(_) | ValueRef::ZSet(_) => None,
         }
     }
 
@@ -450,12 +460,12 @@ impl Entry {
     fn rebuilt(&self, key: &[u8], expire: Option<i64>) -> Entry {
         let access = self.access();
         match self.kind() {
-            kind if kind.is_object() => {
+            Kind::List | Kind::Table | Kind::Set | Kind::ZSet => {
                 let value = self.value().to_value().expect("an object's value is a container");
                 Entry::object(key, value, expire, access)
             }
             Kind::Blob => Entry::with_blob(key, Blob::clone(&self.blob_bits()), expire, access),
-            kind => {
+            kind @ (Kind::None | Kind::Bytes | Kind::Int | Kind::Score | Kind::Fields) => {
                 let (entry, payload) = Entry::allocate(kind, key, expire, access, self.val_len());
                 // SAFETY: both payloads have `val_len` bytes, the fresh one is nobody else's.
                 unsafe { payload.copy_from_nonoverlapping(self.payload(), self.val_len()) };
@@ -579,15 +589,18 @@ impl Entry {
     pub fn value_mut(&mut self) -> Option<ValueMut<'_>> {
         match self.kind() {
             Kind::Fields | Kind::Table => return Some(ValueMut::Hash(HashMut::new(self))),
-            kind if !kind.is_object() => return None,
-            _ => self.make_unique(),
+            Kind::None | Kind::Bytes | Kind::Int | Kind::Score | Kind::Blob => return None,
+            Kind::List | Kind::Set | Kind::ZSet => self.make_unique(),
         }
         // SAFETY: an object has the initialised handle of its kind there, and this entry's handle is the only one.
         unsafe {
             Some(match self.kind() {
                 Kind::List => ValueMut::List(&mut *self.handle()),
                 Kind::Set => ValueMut::Set(&mut *self.handle()),
-                _ => ValueMut::ZSet(&mut *self.handle()),
+                Kind::ZSet => ValueMut::ZSet(&mut *self.handle()),
+                Kind::None | Kind::Bytes | Kind::Int | Kind::Score | Kind::Blob | Kind::Fields | Kind::Table => {
+                    unreachable!("these have returned above")
+                }
             })
         }
     }
@@ -597,7 +610,8 @@ impl Entry {
         let own = size_class(self.total_len());
         match self.kind() {
             Kind::Blob => own + self.blob_bits().allocated(),
-            _ => own + self.value().memory_usage(),
+            Kind::None | Kind::Bytes | Kind::Int | Kind::Score | Kind::Fields => own,
+            Kind::List | Kind::Table | Kind::Set | Kind::ZSet => own + self.value().memory_usage(),
         }
     }
 
@@ -606,7 +620,8 @@ impl Entry {
     pub fn is_heavy(&self) -> bool {
         match self.kind() {
             Kind::Blob => self.blob_bits().allocated() > 64 << 10,
-            kind => kind.is_object(),
+            Kind::List | Kind::Table | Kind::Set | Kind::ZSet => true,
+            Kind::None | Kind::Bytes | Kind::Int | Kind::Score | Kind::Fields => false,
         }
     }
 }

@@ -14,6 +14,8 @@
 //! ```
 //! Limits: one thread writes. It owns no socket, file, clock or random source: times and random numbers come in from outside.
 
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
+
 mod blob;
 pub mod btree;
 pub mod db;

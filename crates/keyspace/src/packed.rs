@@ -59,7 +59,14 @@ pub(crate) fn string_of(entry: &Entry) -> Elem<'_> {
     match entry.value() {
         ValueRef::Bytes(bytes) => Elem::Bytes(bytes),
         ValueRef::Int(number) => Elem::Int(number),
-        _ => unreachable!("the entries of a hash hold strings"),
+        ValueRef::None
+        | ValueRef::Score(_)
+        | ValueRef::List(_)
+        | ValueRef::Hash(_)
+        | ValueRef::Set(_)
+        | ValueRef::ZSet(_) => {
+            unreachable!("the entries of a hash hold strings")
+        }
     }
 }
 

@@ -121,7 +121,7 @@ impl Set {
     pub fn as_intset(&self) -> Option<&Intset> {
         match &self.0 {
             Form::Ints(intset) => Some(intset),
-            _ => None,
+            Form::Packed(_) | Form::Table(_) => None,
         }
     }
 
@@ -129,7 +129,7 @@ impl Set {
     pub fn as_listpack(&self) -> Option<&Listpack> {
         match &self.0 {
             Form::Packed(listpack) => Some(listpack),
-            _ => None,
+            Form::Ints(_) | Form::Table(_) => None,
         }
     }
 
@@ -137,7 +137,7 @@ impl Set {
     pub(crate) fn table(&self) -> Option<&Trie> {
         match &self.0 {
             Form::Table(table) => Some(table),
-            _ => None,
+            Form::Ints(_) | Form::Packed(_) => None,
         }
     }
 

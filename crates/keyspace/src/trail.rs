@@ -170,7 +170,8 @@ impl<'a> Trail<'a> {
             }
             ValueRef::Set(set) => set.as_listpack(),
             ValueRef::ZSet(zset) => zset.as_listpack(),
-            _ => None,
+            ValueRef::Hash(HashRef(Shape::Table(_))) => None,
+            ValueRef::None | ValueRef::Bytes(_) | ValueRef::Int(_) | ValueRef::Score(_) => None,
         };
         *self = Trail::End;
         if let Some(listpack) = packed {
@@ -190,7 +191,8 @@ impl<'a> Trail<'a> {
                     *self = Trail::Scores(table);
                 }
             }
-            _ => {}
+            ValueRef::Hash(HashRef(Shape::Packed(_))) | ValueRef::List(_) => {}
+            ValueRef::None | ValueRef::Bytes(_) | ValueRef::Int(_) | ValueRef::Score(_) => {}
         }
         None
     }

@@ -77,7 +77,8 @@ impl Entry {
                 self.set_bytes(itoa::Buffer::new().format(number).as_bytes());
                 true
             }
-            _ => false,
+            ValueRef::None | ValueRef::Score(_) => false,
+            ValueRef::List(_) | ValueRef::Hash(_) | ValueRef::Set(_) | ValueRef::ZSet(_) => false,
         }
     }
 

@@ -248,7 +248,7 @@ impl Chunk {
                 *bytes = Arc::new(value.to_vec());
                 true
             }
-            _ => false,
+            Data::Packed(_) | Data::Plain(_) => false,
         }
     }
 
