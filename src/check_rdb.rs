@@ -1,11 +1,13 @@
 //! `rekindle check-rdb`: reads a whole RDB file and says whether it is good, and if not, where and what was being read.
 //!
-//! The reading and judging is `persist::check`; this is its command line, with the report in the lines that
+//! The reading and judging is `persist::check`, and then the server's own loader, so that no file is called good that a server refuses; this is its command line, with the report in the lines that
 //! `redis-check-rdb` prints, so that scripts which look for them keep working. Limit: the file's auxiliary fields
 //! are reported without their offsets.
 
 use base::text::quoted;
 use clap::Parser;
+use engine::config::Config;
+use engine::rdb::{LoadOptions, check_names};
 use persist::check::check_rdb;
 use persist::error::Fault;
 use persist::reader::{Options as ReadOptions, Source};
@@ -21,6 +23,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 struct Options {
     /// The file to check.
     file: String,
+    /// How many databases the server has that is to load it, its option `databases`.
+    #[arg(long, default_value_t = 16)]
+    databases: usize,
 }
 
 /// A file as the reader's source.
@@ -48,7 +53,8 @@ pub fn main(args: &[String]) -> ExitCode {
             }
         };
     println!("[offset 0] Checking RDB file {}", options.file);
-    let file = match File::open(&options.file) {
+    let open = || File::open(&options.file).map(FileSource);
+    let file = match open() {
         Ok(file) => file,
         Err(error) => {
             eprintln!("rekindle check-rdb: can't open {}: {error}", options.file);
@@ -57,7 +63,7 @@ pub fn main(args: &[String]) -> ExitCode {
     };
     let now_ms =
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
-    let report = check_rdb(FileSource(file), ReadOptions::default(), now_ms);
+    let report = check_rdb(file, ReadOptions::default(), now_ms);
     for (name, value) in &report.aux {
         println!("[info] AUX FIELD {} = '{}'", String::from_utf8_lossy(name), String::from_utf8_lossy(value));
     }
@@ -76,8 +82,20 @@ pub fn main(args: &[String]) -> ExitCode {
                     summary.bytes
                 ),
             }
-            println!("[offset {}] \\o/ RDB looks OK! \\o/", summary.bytes);
-            true
+            // What can be read need not be what a server can hold: it is asked, too.
+            let mut load = LoadOptions::from_config(&Config::default(), now_ms);
+            load.databases = options.databases;
+            match open().map_err(|error| error.to_string()).and_then(|file| check_names(file, &load)) {
+                Ok(()) => {
+                    println!("[offset {}] \\o/ RDB looks OK! \\o/", summary.bytes);
+                    true
+                }
+                Err(error) => {
+                    println!("--- RDB ERROR DETECTED ---");
+                    println!("The file is whole, and the server refuses it: {error}");
+                    false
+                }
+            }
         }
         Err(error) => {
             println!("--- RDB ERROR DETECTED ---");

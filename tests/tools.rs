@@ -201,6 +201,36 @@ fn bulk_loading_scanning_and_snapshots() {
     assert!(bad.contains("--- RDB ERROR DETECTED ---") && bad.contains("While doing: "), "{bad}");
 }
 
+/// Each is whole, and has something in it that the server does not take: `check-rdb` says so, with the server's reason.
+#[test]
+fn what_the_server_refuses_is_not_called_good() {
+    let folder = std::env::temp_dir().join(format!("rekindle-check-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let files: [(&str, &[u8], &[&str], &str); 7] = [
+        ("good", b"\x00\x01k\x01v", &[], ""),
+        ("a function library", b"\xf5\x05#!lua", &[], "functions are not supported"),
+        (
+            "a field that expires",
+            b"\x18\x01k\x01\0\0\0\0\0\0\0\x01\x02\x01f\x01v",
+            &[],
+            "fields that expire are not supported",
+        ),
+        ("a database that is not there", b"\xfe\x10\x00\x01k\x01v", &[], "database 16 is beyond"),
+        ("a database that is there", b"\xfe\x10\x00\x01k\x01v", &["--databases", "17"], ""),
+        ("a key twice", b"\x00\x01k\x01v\x00\x01k\x01v", &[], "the key \"k\" is there twice"),
+        ("a member twice", b"\x02\x01k\x02\x01a\x01a", &[], "a member is there twice"),
+    ];
+    for (name, body, options, error) in files {
+        let path = folder.join("it.rdb");
+        std::fs::write(&path, [&b"REDIS0012"[..], body, b"\xff\0\0\0\0\0\0\0\0"].concat()).unwrap();
+        let output = Command::new(PROGRAM).arg("check-rdb").arg(&path).args(options).output().unwrap();
+        let said = text(&output);
+        assert_eq!(output.status.success(), error.is_empty(), "{name}: {said}");
+        assert!(said.contains(error) && said.contains("RDB looks OK") == error.is_empty(), "{name}: {said}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
 #[test]
 fn refused_connections_say_so() {
     let output = Command::new(PROGRAM).args(["cli", "-p", "1", "ping"]).output().unwrap();

@@ -238,6 +238,17 @@ pub fn write_value<K: Sink>(w: &mut Writer<K>, meta: &KeyMeta<'_>, entry: &Entry
     }
 }
 
+/// What a load is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    /// The data is wanted.
+    All,
+    /// It is only to be seen whether all could be loaded, and each key is there once.
+    Names,
+    /// It is only to be seen whether all could be loaded.
+    Nothing,
+}
+
 /// How a data set is loaded.
 #[derive(Debug, Clone)]
 pub struct LoadOptions {
@@ -257,8 +268,7 @@ pub struct LoadOptions {
     access: AccessKind,
     /// `key-load-delay`, as [`SaveOptions`]'s delay.
     key_delay: i64,
-    /// Nothing is kept: it is only to be seen whether all could be.
-    dry_run: bool,
+    keep: Keep,
 }
 
 impl LoadOptions {
@@ -273,7 +283,7 @@ impl LoadOptions {
             limits: crate::store::limits(config),
             access: access_kind(config.maxmemory_policy),
             key_delay: config.key_load_delay.get(),
-            dry_run: false,
+            keep: Keep::All,
         }
     }
 }
@@ -321,7 +331,12 @@ pub fn load<S: Source>(source: S, options: &LoadOptions) -> Result<(Loaded, S, V
 
 /// Reads a data set as [`load`] does and keeps nothing: whether it could be loaded.
 pub fn check<S: Source>(source: S, options: &LoadOptions) -> Result<(), String> {
-    load(source, &LoadOptions { dry_run: true, ..options.clone() }).map(|_| ())
+    load(source, &LoadOptions { keep: Keep::Nothing, ..options.clone() }).map(|_| ())
+}
+
+/// As [`check`], and whether no key is there twice, for which the keys are kept, without their values.
+pub fn check_names<S: Source>(source: S, options: &LoadOptions) -> Result<(), String> {
+    load(source, &LoadOptions { keep: Keep::Names, ..options.clone() }).map(|_| ())
 }
 
 /// A value that comes in parts.
@@ -415,9 +430,11 @@ impl Loader {
     }
 
     fn put(&mut self, entry: Entry, access: u32) -> Visit {
-        if self.options.dry_run {
-            return Ok(());
-        }
+        let entry = match self.options.keep {
+            Keep::Nothing => return Ok(()),
+            Keep::Names => Entry::new_member(entry.key()),
+            Keep::All => entry,
+        };
         entry.set_access(access);
         let db = self.keyspace.db_mut(self.db);
         let before = db.len();
