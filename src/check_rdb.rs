@@ -85,7 +85,10 @@ pub fn main(args: &[String]) -> ExitCode {
             // What can be read need not be what a server can hold: it is asked, too.
             let mut load = LoadOptions::from_config(&Config::default(), now_ms);
             load.databases = options.databases;
-            match open().map_err(|error| error.to_string()).and_then(|file| check_names(file, &load)) {
+            match open()
+                .map_err(|error| error.to_string())
+                .and_then(|file| check_names(file, &load).map_err(|error| error.to_string()))
+            {
                 Ok(()) => {
                     println!("[offset {}] \\o/ RDB looks OK! \\o/", summary.bytes);
                     true

@@ -12,7 +12,7 @@ use super::failover::Stage;
 use super::log::log;
 use super::notes::{Note, Received};
 use super::outside::{Outside, Todo, new_replication_id};
-use super::receive::Reception;
+use super::receive::{Failure, Reception};
 use super::worker::{self, Teller};
 use engine::client::{ClientFlags, ClientKey};
 use engine::config::values::DisklessLoad;
@@ -32,6 +32,8 @@ const LINE_BYTES_MAX: usize = 4096;
 const EARLY_BYTES_MAX: usize = 64 << 10;
 /// How long after a failure the next attempt begins.
 const RETRY_MS: i64 = 1000;
+/// How long it waits at most where attempts fail for a reason that stays.
+const RETRY_MS_MAX: i64 = 60_000;
 
 /// How far the link is.
 #[derive(Debug, Default)]
@@ -101,6 +103,8 @@ pub struct Link {
     pub db: usize,
     /// The bytes of a transaction of the stream that has not come to its end.
     pub transaction: Vec<u8>,
+    /// Attempts in a row that failed for a reason that most likely stays.
+    refusals: u32,
     /// A full sync that the primary has announced and that begins when this round's events are taken:
     /// some of them may hold its first bytes.
     announced: Option<(ReplicationId, u64)>,
@@ -161,6 +165,21 @@ impl Link {
         }
     }
 
+    /// An attempt has failed for a reason that most likely stays: how long to wait, milliseconds. Each time it is twice as long,
+    /// so that a primary is not asked for everything each second in vain.
+    fn refused(&mut self) -> i64 {
+        let wait_ms = (RETRY_MS << self.refusals.min(10)).min(RETRY_MS_MAX);
+        self.refusals += 1;
+        if wait_ms > RETRY_MS {
+            log!(
+                Notice,
+                "The next attempt to follow the primary begins in {} s, unless a setting of the link changes",
+                wait_ms / 1000
+            );
+        }
+        wait_ms
+    }
+
     /// Whether this is the link's connection.
     pub fn has_conn(&self, id: ConnId) -> bool {
         self.conn() == Some(id)
@@ -196,6 +215,7 @@ impl Outside {
         engine.config.replicaof.0 = Some((host.clone(), port));
         self.link.primary = Some((host, port));
         self.link.state = LinkState::Waiting(0);
+        self.link.refusals = 0;
         self.link.down_since_ms = 0;
         self.set_gates(engine);
         self.apply_oom_score(engine);
@@ -269,9 +289,23 @@ impl Server {
     }
 
     fn retry_link(&mut self) {
+        self.retry_link_in(RETRY_MS);
+    }
+
+    fn retry_link_in(&mut self, wait_ms: i64) {
         self.drop_link();
-        self.outside.link.state = LinkState::Waiting(self.engine.store.now_ms + RETRY_MS);
+        self.outside.link.state = LinkState::Waiting(self.engine.store.now_ms + wait_ms);
         self.outside.set_gates(&mut self.engine);
+    }
+
+    /// The operator has changed what an attempt depends on: one that waits begins at once.
+    pub fn hurry_link(&mut self) {
+        let now_ms = self.engine.store.now_ms;
+        let link = &mut self.outside.link;
+        link.refusals = 0;
+        if let LinkState::Waiting(at) = &mut link.state {
+            *at = now_ms;
+        }
     }
 
     /// Each tick: attempts that are due, time-outs.
@@ -450,7 +484,8 @@ impl Server {
                         self.do_todos();
                         return;
                     }
-                    self.retry_link();
+                    let wait_ms = if error.is_lasting() { self.outside.link.refused() } else { RETRY_MS };
+                    self.retry_link_in(wait_ms);
                     return;
                 }
             }
@@ -492,6 +527,7 @@ impl Server {
         link.heard_ms = now_ms;
         link.has_history = true;
         link.applied_bytes = 0;
+        link.refusals = 0;
         self.outside.replicas.backlog = true;
         self.outside.set_gates(&mut self.engine);
         self.resumed.push(id);
@@ -598,7 +634,7 @@ impl Server {
             teller.tell(Note::SyncLoaded { attempt, result });
         };
         worker::start("rk-load", self.teller(), work, move |why| {
-            vec![Note::SyncLoaded { attempt, result: Err(why.to_owned()) }]
+            vec![Note::SyncLoaded { attempt, result: Err(Failure::Broken(why.to_owned())) }]
         });
     }
 
@@ -650,7 +686,7 @@ impl Server {
     }
 
     /// The data of a full sync has been received and built, or that failed.
-    pub fn sync_loaded(&mut self, attempt: u64, result: Result<Box<Received>, String>) {
+    pub fn sync_loaded(&mut self, attempt: u64, result: Result<Box<Received>, Failure>) {
         if attempt != self.outside.link.attempt {
             return;
         }
@@ -659,7 +695,11 @@ impl Server {
             Ok(received) => received,
             Err(error) => {
                 log!(Warning, "Failed trying to load the MASTER synchronization DB: {error}");
-                self.outside.link.state = LinkState::Waiting(self.engine.store.now_ms + RETRY_MS);
+                let wait_ms = match error {
+                    Failure::Broken(_) => RETRY_MS,
+                    Failure::Lasting(_) => self.outside.link.refused(),
+                };
+                self.outside.link.state = LinkState::Waiting(self.engine.store.now_ms + wait_ms);
                 self.outside.set_gates(&mut self.engine);
                 return;
             }

@@ -49,7 +49,7 @@ pub enum Note {
         /// Which attempt it was: an abandoned one's end is of no interest.
         attempt: u64,
         /// The data, or what went wrong.
-        result: Result<Box<Received>, String>,
+        result: Result<Box<Received>, super::receive::Failure>,
     },
     /// Something that a sentinel has asked for.
     Sentinel(::sentinel::Event),

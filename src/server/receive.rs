@@ -50,7 +50,7 @@ pub struct Reception {
 
 impl Reception {
     /// Receives and builds the data set. `tell` sends a note to the event loop.
-    pub fn run(self, tell: &dyn Fn(Note)) -> Result<Received, String> {
+    pub fn run(self, tell: &dyn Fn(Note)) -> Result<Received, Failure> {
         let beat = Heartbeat { fd: self.fd.try_clone().map_err(|e| e.to_string())?, at: Instant::now() };
         let reader =
             BlockingReader::new(self.fd.try_clone().map_err(|e| e.to_string())?, self.stall, self.cancel.clone());
@@ -68,6 +68,36 @@ impl Reception {
         tell(Note::SyncReceived { attempt: self.attempt, path });
         let (loaded, _, _) = engine::rdb::load(file.source(&mut beat, &self.cancel)?, &self.options)?;
         Ok(Received { loaded, fd: self.fd, rest })
+    }
+}
+
+/// Why a full sync was not received.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The connection, the disk or a thread failed; the next attempt may succeed.
+    Broken(String),
+    /// The data is not what this version can load: the next attempt most likely fails alike.
+    Lasting(String),
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Broken(text) | Self::Lasting(text) => f.write_str(text),
+        }
+    }
+}
+
+impl From<String> for Failure {
+    fn from(text: String) -> Self {
+        Self::Broken(text)
+    }
+}
+
+impl From<Box<persist::RdbError>> for Failure {
+    fn from(error: Box<persist::RdbError>) -> Self {
+        let text = error.to_string();
+        if error.is_lasting() { Self::Lasting(text) } else { Self::Broken(text) }
     }
 }
 
@@ -91,19 +121,19 @@ fn fits_on_disk(end: &End, folder: &Path) -> Result<(), String> {
     Err(format!("the primary announces {length} bytes, and the disk of {} has room for {room}", folder.display()))
 }
 
-fn from_socket(source: SocketSource, end: &End, options: &LoadOptions, fd: OwnedFd) -> Result<Received, String> {
+fn from_socket(source: SocketSource, end: &End, options: &LoadOptions, fd: OwnedFd) -> Result<Received, Failure> {
     let (loaded, mut source, mut rest) = engine::rdb::load(source, options)?;
     if let End::Mark(mark) = end {
         while rest.len() < mark.len() {
             let mut more = [0; 64];
             let n = persist::Source::read(&mut source, &mut more).map_err(|e| e.to_string())?;
             if n == 0 {
-                return Err("the connection ended before the mark after the data".into());
+                return Err(Failure::Broken("the connection ended before the mark after the data".into()));
             }
             rest.extend_from_slice(&more[..n]);
         }
         if !rest.starts_with(mark) {
-            return Err("Replication stream EOF marker is broken".into());
+            return Err(Failure::Broken("Replication stream EOF marker is broken".into()));
         }
         rest.drain(..mark.len());
     }

@@ -376,6 +376,7 @@ pub fn load_file(path: &Path, options: &LoadOptions) -> Result<Loaded, String> {
         }
     }
     let file = File::open(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    let (loaded, _, _) = engine::rdb::load(FileSource(BufReader::with_capacity(1 << 20, file)), options)?;
+    let (loaded, _, _) =
+        engine::rdb::load(FileSource(BufReader::with_capacity(1 << 20, file)), options).map_err(|e| e.to_string())?;
     Ok(loaded)
 }

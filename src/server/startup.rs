@@ -391,6 +391,7 @@ impl Server {
                 process::set_title(&self.engine.config, &self.outside.facts.program);
             }
             "proc-title-template" => process::set_title(&self.engine.config, &self.outside.facts.program),
+            "masterauth" | "masteruser" => self.hurry_link(),
             "repl-timeout" => self.set_transfer_timeout(),
             "crash-log-enabled" => sys::stacks::enable(self.engine.config.crash_log_enabled),
             "maxmemory" | "maxmemory-policy" => {

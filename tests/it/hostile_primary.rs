@@ -2,7 +2,8 @@
 
 use crate::support::client::{bulk, encoded};
 use crate::support::impostor::{ID, Impostor};
-use crate::support::{PATIENCE, Server, ours, wait_until};
+use crate::support::sentinel::Sentinel;
+use crate::support::{PATIENCE, Product, Server, missing, ours, redis, wait_until};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
@@ -156,4 +157,40 @@ fn a_replica_can_be_given_another_primary_while_it_receives_everything() {
         assert_eq!(sentinel.call(&["EXEC"]), resp::Value::Array(vec![resp::Value::Simple("OK".into())]), "{mode}");
         wait_until(PATIENCE, || replica.call(&["GET", "new"]) == bulk("1"));
     }
+}
+
+#[test]
+fn a_refusal_that_stays_is_named_and_attempts_slow_down() {
+    let slows_down = |replica: &Server, reason: &str| {
+        wait_until(PATIENCE, || replica.log().contains("The next attempt to follow the primary begins in 2 s"));
+        assert!(replica.log().contains(reason), "{}", replica.log());
+    };
+    // A wrong password, and at once the right one.
+    let primary = ours(&["--requirepass", "secret"]);
+    let replica = ours(&["--save", "", "--masterauth", "wrong"]);
+    replica.ok(&["REPLICAOF", "127.0.0.1", &primary.port.to_string()]);
+    slows_down(&replica, "Unable to AUTH to MASTER");
+    replica.ok(&["CONFIG", "SET", "masterauth", "secret"]);
+    replica.wait_for_link();
+    // A sentinel is nobody's primary.
+    let sentinel = Sentinel::start(Product::Ours, "");
+    let replica = ours(&FAST);
+    replica.ok(&["REPLICAOF", "127.0.0.1", &sentinel.port.to_string()]);
+    slows_down(&replica, "Unexpected reply to PSYNC from master: -ERR unknown command");
+    // Data that this version cannot load: the key, or what it is, and the type.
+    let Some(primary) = redis(&FAST) else { return missing("redis-server") };
+    assert!(!primary.text(&["XADD", "a-stream", "*", "field", "value"]).starts_with("ERR"));
+    for load in ["disabled", "swapdb"] {
+        let replica = ours(&["--save", "", "--repl-diskless-load", load]);
+        replica.ok(&["SET", "old", "data"]);
+        replica.ok(&["REPLICAOF", "127.0.0.1", &primary.port.to_string()]);
+        slows_down(&replica, "in the value of key \"a-stream\": unsupported type");
+        assert_eq!(replica.text(&["GET", "old"]), "data", "{load}");
+    }
+    assert_eq!(primary.int(&["DEL", "a-stream"]), 1);
+    let library = "#!lua name=l\nredis.register_function('f', function() return 1 end)";
+    assert_eq!(primary.text(&["FUNCTION", "LOAD", library]), "l");
+    let replica = ours(&FAST);
+    replica.ok(&["REPLICAOF", "127.0.0.1", &primary.port.to_string()]);
+    slows_down(&replica, "function");
 }

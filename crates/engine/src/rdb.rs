@@ -12,7 +12,7 @@ use keyspace::{Entry, Hash, Keyspace, Limits, List, Set, Snapshot, Value, ValueM
 use persist::reader::{Options, Reader};
 use persist::visitor::{KeyMeta, Kind, Visit, VisitError, Visitor};
 use persist::writer::{Sink, Writer, WriterOptions};
-use persist::{SinkError, Source};
+use persist::{RdbError, SinkError, Source};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -317,12 +317,12 @@ pub struct Loaded {
 }
 
 /// Loads a data set: it, the source, and the bytes read beyond its end. The error says where and what.
-pub fn load<S: Source>(source: S, options: &LoadOptions) -> Result<(Loaded, S, Vec<u8>), String> {
+pub fn load<S: Source>(source: S, options: &LoadOptions) -> Result<(Loaded, S, Vec<u8>), Box<RdbError>> {
     let started = Instant::now();
     let reader_options = Options { checksum: options.checksum, ..Options::default() };
     let mut reader = Reader::new(source, reader_options);
     let mut loader = Loader::new(Keyspace::new(options.databases), options.clone());
-    reader.read(&mut loader).map_err(|e| e.to_string())?;
+    reader.read(&mut loader)?;
     let (source, rest) = reader.into_parts();
     let mut loaded = loader.finish();
     loaded.took_ms = started.elapsed().as_millis() as u64;
@@ -330,12 +330,12 @@ pub fn load<S: Source>(source: S, options: &LoadOptions) -> Result<(Loaded, S, V
 }
 
 /// Reads a data set as [`load`] does and keeps nothing: whether it could be loaded.
-pub fn check<S: Source>(source: S, options: &LoadOptions) -> Result<(), String> {
+pub fn check<S: Source>(source: S, options: &LoadOptions) -> Result<(), Box<RdbError>> {
     load(source, &LoadOptions { keep: Keep::Nothing, ..options.clone() }).map(|_| ())
 }
 
 /// As [`check`], and whether no key is there twice, for which the keys are kept, without their values.
-pub fn check_names<S: Source>(source: S, options: &LoadOptions) -> Result<(), String> {
+pub fn check_names<S: Source>(source: S, options: &LoadOptions) -> Result<(), Box<RdbError>> {
     load(source, &LoadOptions { keep: Keep::Names, ..options.clone() }).map(|_| ())
 }
 

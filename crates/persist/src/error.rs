@@ -125,6 +125,23 @@ pub struct RdbError {
     pub fault: Fault,
 }
 
+impl RdbError {
+    /// Whether the data itself is at fault, so that reading it once more fails alike.
+    pub fn is_lasting(&self) -> bool {
+        match &self.fault {
+            Fault::Source(_) | Fault::Truncated { .. } => false,
+            Fault::Magic(_)
+            | Fault::Version(_)
+            | Fault::Unsupported { .. }
+            | Fault::UnknownType(_)
+            | Fault::Corrupt(_)
+            | Fault::TooLong { .. }
+            | Fault::Checksum { .. }
+            | Fault::Refused(_) => true,
+        }
+    }
+}
+
 impl fmt::Display for RdbError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "at byte {}", self.offset)?;

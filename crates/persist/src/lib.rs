@@ -21,7 +21,7 @@ mod value;
 pub mod visitor;
 pub mod writer;
 
-pub use error::{SinkError, SourceError};
+pub use error::{RdbError, SinkError, SourceError};
 pub use source::Source;
 pub use writer::Sink;
 

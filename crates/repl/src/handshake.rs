@@ -76,6 +76,16 @@ pub enum HandshakeError {
     Psync(String),
 }
 
+impl HandshakeError {
+    /// Whether the next attempt will most likely fail alike, until somebody changes something: then it has time.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            Self::Auth(_) | Self::Psync(_) => true,
+            Self::Ping(_) | Self::NotYet(_) => false,
+        }
+    }
+}
+
 impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

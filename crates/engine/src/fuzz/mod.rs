@@ -101,7 +101,11 @@ impl Side {
     fn orders(&mut self) {
         for order in std::mem::take(&mut self.engine.orders) {
             match order {
-                Order::Close(key) | Order::CloseAfterReply(key) | Order::CloseReplica(key, _) => {
+                Order::StreamBroken(_, what) => panic!("a replica refuses what its primary sends: {what}"),
+                Order::Close(key)
+                | Order::CloseAfterReply(key)
+                | Order::CloseForInput(key)
+                | Order::CloseReplica(key, _) => {
                     if let Some(client) = self.clients.iter().position(|&other| other == key) {
                         self.replace(client);
                     }
