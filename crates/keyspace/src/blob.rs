@@ -21,7 +21,7 @@
 //! this one string, about 0.1 ms for each MiB. Overwriting a blob whole never copies the old bytes.
 
 use crate::size_class::size_class;
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
+use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error, realloc};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
 
@@ -60,9 +60,27 @@ fn roomy(len: usize) -> usize {
 impl Blob {
     /// A blob with room for `capacity` bytes, holding none.
     fn with_capacity(capacity: usize) -> Blob {
+        Blob::made_by(alloc, capacity)
+    }
+
+    /// A blob of these bytes and zeros behind them, `len` bytes in all. Zeros that come from the kernel cost nothing before they are
+    /// written to.
+    pub(crate) fn zero_padded(bytes: &[u8], len: usize) -> Blob {
+        let mut blob = Blob::made_by(alloc_zeroed, size_class(HEADER + len.max(bytes.len())) - HEADER);
+        blob.append(bytes);
+        if len > blob.len {
+            // All bytes of the buffer are initialised, and this holder is the only one.
+            blob.header().filled.store(len, Ordering::Relaxed);
+            blob.len = len;
+        }
+        blob
+    }
+
+    /// A blob whose buffer comes from `allocate`, holding no bytes.
+    fn made_by(allocate: unsafe fn(Layout) -> *mut u8, capacity: usize) -> Blob {
         let layout = layout(capacity);
         // SAFETY: the layout is never empty, it holds at least the header.
-        let raw = unsafe { alloc(layout) };
+        let raw = unsafe { allocate(layout) };
         let Some(buffer) = NonNull::new(raw.cast::<Buffer>()) else { handle_alloc_error(layout) };
         // SAFETY: the allocation is fresh, aligned to 8 and at least as long as the header.
         unsafe { buffer.write(Buffer { refs: AtomicU32::new(1), capacity, filled: AtomicUsize::new(0) }) };
@@ -229,6 +247,16 @@ mod tests {
         assert_eq!(live.len(), 4000);
         assert_eq!(snapshot.bytes(), [0; 3000]);
         assert_eq!((live.bytes()[10], live.bytes()[3999]), (7, 0));
+    }
+
+    #[test]
+    fn padding_is_zero_and_can_be_appended_to() {
+        let mut blob = Blob::zero_padded(b"ab", 5000);
+        assert_eq!((blob.len(), &blob.bytes()[..4]), (5000, &b"ab\0\0"[..]));
+        assert!(blob.bytes()[2..].iter().all(|&byte| byte == 0));
+        blob.append(b"c");
+        assert_eq!(&blob.bytes()[4999..], b"\0c");
+        assert_eq!(Blob::zero_padded(b"abc", 1).bytes(), b"abc");
     }
 
     #[test]

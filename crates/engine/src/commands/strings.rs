@@ -282,15 +282,11 @@ fn setrange(e: &mut Engine, a: &Args) -> Result {
         return Ok(());
     }
     check_length(e, offset.checked_add(a[3].len()))?;
-    let len = if old.is_none() {
-        let mut whole = vec![0; offset];
-        whole.extend_from_slice(&a[3]);
-        e.store.set_string(&a[1], &whole, Expiry::Clear);
-        whole.len()
-    } else {
-        let entry = e.store.get_mut(&a[1]).expect("the key was just read");
-        entry.set_range(offset, &a[3]).expect("the key holds a string")
-    };
+    if old.is_none() {
+        e.store.set_string(&a[1], b"", Expiry::Clear);
+    }
+    let entry = e.store.get_mut(&a[1]).expect("the key was just read or made");
+    let len = entry.set_range(offset, &a[3]).expect("the key holds a string");
     e.store.changed(Classes::STRING, "setrange", &a[1], 1);
     e.out.int(len as i64);
     Ok(())

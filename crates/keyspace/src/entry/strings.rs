@@ -150,7 +150,7 @@ impl Entry {
             let ValueRef::Bytes(bytes) = self.value() else {
                 return None;
             };
-            *self = Entry::with_blob(self.key(), Blob::joined(bytes, b""), self.expire_at(), self.access());
+            *self = Entry::with_blob(self.key(), Blob::zero_padded(bytes, len), self.expire_at(), self.access());
         }
         self.make_unique();
         let bytes: *mut [u8] = self.with_blob_mut(|blob| blob.bytes_mut(min_len) as *mut [u8]);
