@@ -199,13 +199,8 @@ impl Outside {
     pub fn follow(&mut self, engine: &mut Engine, host: String, port: u16) {
         let was_primary = !self.link.is_following();
         self.abandon_link(engine);
+        engine.dismiss_blocked();
         if was_primary {
-            let error = engine::error::Error::fixed(
-                "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
-            );
-            for key in engine.blocked_clients() {
-                engine.unblock_with(key, Some(&error));
-            }
             // Our own data may be a prefix of the new primary's: it is asked for what follows.
             self.link.has_history = self.replicas.backlog;
             self.take_effects(engine);

@@ -142,6 +142,11 @@ fn has_nonzero_digit(text: &[u8], hexadecimal: bool) -> bool {
 
 /// Parses text with the software floats, whose hexadecimal grammar demands the exponent that `strtod` lets one leave out.
 fn parse_soft<F: Float>(text: &str, shape: &Shape) -> Option<F> {
+    parse_soft_rounded(text, shape).filter(|(_, status)| !status.contains(Status::OVERFLOW)).map(|(value, _)| value)
+}
+
+/// As [`parse_soft`]; what overflows is infinite, and the status says so.
+fn parse_soft_rounded<F: Float>(text: &str, shape: &Shape) -> Option<(F, Status)> {
     let parsed = match shape {
         Shape::Hexadecimal { has_exponent: false } => {
             let mut with_exponent = String::with_capacity(text.len() + 2);
@@ -152,7 +157,7 @@ fn parse_soft<F: Float>(text: &str, shape: &Shape) -> Option<F> {
         _ => F::from_str_r(text, Round::NearestTiesToEven),
     }
     .ok()?;
-    (!parsed.status.contains(Status::OVERFLOW)).then_some(parsed.value)
+    Some((parsed.value, parsed.status))
 }
 
 /// Reads the most frequent texts, a few digits with or without a point, without the general machinery.
@@ -198,22 +203,36 @@ pub fn parse_f64(text: &[u8]) -> Option<f64> {
     if let Some(value) = parse_short_decimal(text) {
         return Some(value);
     }
-    let shape = float_shape(text)?;
-    let text_str = str::from_utf8(text).ok()?;
-    let value = match shape {
-        Shape::Infinite { negative } => {
-            return Some(if negative { f64::NEG_INFINITY } else { f64::INFINITY });
-        }
-        Shape::Decimal => text_str.parse::<f64>().ok().filter(|value| value.is_finite())?,
+    let (value, shape) = parse_long(text)?;
+    match shape {
+        Shape::Infinite { .. } => Some(value),
+        Shape::Decimal => (value.is_finite() && (value != 0.0 || !has_nonzero_digit(text, false))).then_some(value),
         Shape::Hexadecimal { .. } => {
-            let soft: Double = parse_soft(text_str, &shape)?;
+            (value.is_finite() && (value != 0.0 || !has_nonzero_digit(text, true))).then_some(value)
+        }
+    }
+}
+
+/// Parses a double as Redis reads the bounds of ranges of scores: as [`parse_f64`], except that a finite text that
+/// overflows is infinite and one that underflows is zero.
+pub fn parse_f64_saturating(text: &[u8]) -> Option<f64> {
+    parse_short_decimal(text).or_else(|| parse_long(text).map(|(value, _)| value))
+}
+
+/// The value of a text, infinite or zero where it lies outside of the doubles' range, and what it looks like.
+fn parse_long(text: &[u8]) -> Option<(f64, Shape)> {
+    let shape = float_shape(text)?;
+    let text = str::from_utf8(text).ok()?;
+    let value = match shape {
+        Shape::Infinite { negative: true } => f64::NEG_INFINITY,
+        Shape::Infinite { negative: false } => f64::INFINITY,
+        Shape::Decimal => text.parse::<f64>().ok()?,
+        Shape::Hexadecimal { .. } => {
+            let (soft, _): (Double, _) = parse_soft_rounded(text, &shape)?;
             f64::from_bits(u64::try_from(soft.to_bits()).expect("a double has 64 bits"))
         }
     };
-    if value == 0.0 && has_nonzero_digit(text, matches!(shape, Shape::Hexadecimal { .. })) {
-        return None;
-    }
-    Some(value)
+    Some((value, shape))
 }
 
 /// Appends to a fixed buffer; the callers know that what they print fits.

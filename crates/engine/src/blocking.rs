@@ -271,6 +271,9 @@ impl Engine {
             // It was not counted when it began to wait.
             self.stats.command_ran(command.index, 0, error.is_some());
         }
+        if let Some(error) = error {
+            self.stats.count_error(error.code());
+        }
         let out = self.output_of(key);
         match (error, replicas) {
             (Some(error), _) => out.error(error.text()),
@@ -281,9 +284,17 @@ impl Engine {
         true
     }
 
-    /// All clients that wait, for a change of role.
-    pub fn blocked_clients(&self) -> Vec<ClientKey> {
-        self.blocking.waits.iter().filter(|(_, wait)| wait.ended_only_by.is_none()).map(|(key, _)| *key).collect()
+    /// Begins to follow a primary: clients that wait would wait in the wrong place. They are told, and closed, since
+    /// only then do their libraries look for the new primary.
+    pub fn dismiss_blocked(&mut self) {
+        const ROLE_CHANGED: crate::error::Error = crate::error::Error::fixed(
+            "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+        );
+        let waiting = self.blocking.waits.iter().filter(|(_, wait)| wait.ended_only_by.is_none());
+        for key in waiting.map(|(key, _)| *key).collect::<Vec<_>>() {
+            self.unblock_with(key, Some(&ROLE_CHANGED));
+            self.close_after_reply(key);
+        }
     }
 
     /// Answers those whose time is up.

@@ -178,7 +178,12 @@ pub struct Engine {
     pub leaving: crate::eviction::Leaving,
     /// The command that runs.
     pub running: Option<&'static Command>,
+    /// When the operator was last told of a client that speaks HTTP, Unix milliseconds.
+    attack_told_ms: Option<i64>,
 }
+
+/// So long the operator is not told again of clients that speak HTTP.
+const ATTACK_PERIOD_MS: i64 = 60_000;
 
 impl Engine {
     /// An engine with empty databases.
@@ -213,6 +218,7 @@ impl Engine {
             uncounted_bytes: 0,
             leaving: crate::eviction::Leaving::default(),
             running: None,
+            attack_told_ms: None,
             config,
         };
         engine.renamed = engine.config.renames();
@@ -309,7 +315,7 @@ impl Engine {
             Some(command) => command,
             None => match self.resolve(args) {
                 Ok(command) => command,
-                Err((command, error)) => return self.refuse(command, error),
+                Err((command, error)) => return self.refuse_unresolved(args, command, error),
             },
         };
         let client = &mut self.clients[self.current];
@@ -335,6 +341,26 @@ impl Engine {
         if self.renamed.is_empty() { self.table.resolve(args) } else { self.table.resolve_renamed(args, &self.renamed) }
     }
 
+    /// No command can be run: there is none of this name, or not with these arguments.
+    #[cold]
+    fn refuse_unresolved(&mut self, args: &Args, command: Option<&'static Command>, error: Error) -> Flow {
+        let is_http = ["post", "host:"].iter().any(|word| args[0].eq_ignore_ascii_case(word.as_bytes()));
+        if command.is_some() || !is_http {
+            return self.refuse(command, error);
+        }
+        // A browser was made to send this by some web page; what follows may be commands in the request's body.
+        let key = self.current;
+        if self.attack_told_ms.is_none_or(|then| (self.store.now_ms - then).abs() >= ATTACK_PERIOD_MS) {
+            self.attack_told_ms = Some(self.store.now_ms);
+            let addr = self.clients.get(key).map_or("?", |client| &client.addr);
+            self.orders.push(Order::Warn(format!(
+                "Possible SECURITY ATTACK detected. The client {addr} sent POST or Host: as a command, as a browser does when a web page sends requests to this port (Cross Protocol Scripting). Its connection is closed; others like it within a minute are closed without a word."
+            )));
+        }
+        self.close(key);
+        Flow::Close
+    }
+
     /// Errors before a command runs: they spoil a transaction that is being queued.
     #[cold]
     fn refuse(&mut self, command: Option<&'static Command>, error: Error) -> Flow {
@@ -343,16 +369,15 @@ impl Engine {
         }
         let client = &mut self.clients[self.current];
         let reply_start = self.out.buf.len();
-        if client.flags.any(ClientFlags::MULTI) && command.is_some_and(|c| c.spec.name == "exec") {
+        if command.is_some_and(|c| c.spec.name == "exec") {
             self.discard_transaction();
-            let mut text = b"EXECABORT Transaction discarded because of: ".to_vec();
-            text.extend_from_slice(error.text());
-            self.fail(&Error::new(text));
+            self.fail(&Error::new([b"EXECABORT Transaction discarded because of: ", error.reason()].concat()));
         } else {
             client.flags.set(ClientFlags::DIRTY_EXEC, client.flags.any(ClientFlags::MULTI));
             self.fail(&error);
         }
         self.end_reply_skip(reply_start);
+        self.refused_tracked(command);
         self.tell_of_divergence(&error, command.map_or("<unknown>", |c| c.spec.name));
         Flow::Done
     }
@@ -516,6 +541,8 @@ impl Engine {
     #[inline]
     pub fn call(&mut self, host: &mut dyn Host, command: &'static Command, args: &Args) {
         let outer = self.running.replace(command);
+        // Of EXEC, too, whose commands move the tick on.
+        let began_ns = self.tick_ns;
         let reply_start = self.out.buf.len();
         let db = self.store.db;
         let result = match command.run {
@@ -530,7 +557,7 @@ impl Engine {
             self.tell_of_divergence(&error, command.spec.name);
         }
         let now_ns = (self.monotonic_ns)();
-        let took_ns = now_ns.saturating_sub(self.tick_ns);
+        let took_ns = now_ns.saturating_sub(began_ns);
         self.tick_ns = now_ns;
         let special = self.clients.get(self.current).is_some_and(|c| c.flags.any(ClientFlags::SPECIAL));
         // A command that waits is counted when it has been served.
@@ -545,7 +572,7 @@ impl Engine {
             && !command.flags.any(Flags::SKIP_MONITOR | Flags::ADMIN)
             && !self.blocking.retries(self.current)
         {
-            self.feed_monitors(db, args);
+            self.feed_monitors(self.store.db, args);
         }
         self.settle(db, args.raw());
         if special {
@@ -598,6 +625,8 @@ impl Engine {
         }
         self.tell_tracking();
         self.publish_events();
+        // What this took is not the next command's time.
+        self.tick_ns = (self.monotonic_ns)();
     }
 
     /// What follows a command outside a transaction: blocked clients that can now be served,
@@ -733,11 +762,13 @@ impl Engine {
     /// Sends a copy of a request to the clients in MONITOR mode.
     #[cold]
     fn feed_monitors(&mut self, db: usize, args: &Args) {
-        let now_us = self.store.now_ms * 1000;
-        let mut line = format!("{}.{:06} [{} ", now_us / 1_000_000, now_us % 1_000_000, db);
-        line.push_str(self.clients.get(self.current).map_or("?", |c| &c.addr));
-        line.push(']');
-        let mut line = line.into_bytes();
+        let now_us = self.time_us();
+        let from = match self.clients.get(self.current) {
+            None => "?".into(),
+            Some(client) if client.flags.any(ClientFlags::UNIX) => format!("unix:{}", self.config.unixsocket.get()),
+            Some(client) => client.addr.clone(),
+        };
+        let mut line = format!("{}.{:06} [{db} {from}]", now_us / 1_000_000, now_us % 1_000_000).into_bytes();
         for arg in crate::stats::without_secrets(args) {
             line.push(b' ');
             base::text::quote(arg, &mut line);

@@ -43,9 +43,24 @@ impl Error {
 
     /// A subcommand that its container does not have, or given with wrong arguments.
     pub fn unknown_subcommand(container: &str, given: &[u8]) -> Self {
-        let shown = String::from_utf8_lossy(&given[..given.len().min(128)]);
-        Self::new(format!("ERR unknown subcommand '{shown}'. Try {} HELP.", container.to_ascii_uppercase()))
+        let after = format!("'. Try {} HELP.", container.to_ascii_uppercase());
+        Self::quoting("ERR unknown subcommand '", &given[..given.len().min(128)], &after)
     }
+
+    /// An error that shows, between two texts, what was given: its bytes as they are, whatever their encoding.
+    pub fn quoting(before: &str, given: &[u8], after: &str) -> Self {
+        Self::new([before.as_bytes(), up_to_zero(given), after.as_bytes()].concat())
+    }
+
+    /// The text without the code `ERR`, as it stands in errors that have a code of their own; other codes stay.
+    pub fn reason(&self) -> &[u8] {
+        self.0.strip_prefix(b"ERR ").unwrap_or(&self.0)
+    }
+}
+
+/// The bytes before the first zero byte: what Redis, where a text ends there, shows and reads of them.
+pub fn up_to_zero(bytes: &[u8]) -> &[u8] {
+    bytes.split(|b| *b == 0).next().unwrap_or(bytes)
 }
 
 impl fmt::Display for Error {
@@ -91,8 +106,8 @@ texts! {
     OFFSET_OUT_OF_RANGE = "ERR offset is out of range";
     /// A database that is not there.
     DB_OUT_OF_RANGE = "ERR DB index is out of range";
-    /// A database number that is no number.
-    INVALID_DB = "ERR invalid DB index";
+    /// A number that does not fit into 32 bits.
+    OUT_OF_INT = "ERR value is out of range, value must between -2147483648 and 2147483647";
     /// A timeout that is no number.
     TIMEOUT_NOT_FLOAT = "ERR timeout is not a float or out of range";
     /// A timeout below zero.

@@ -109,6 +109,8 @@ impl Engine {
         if evicted > 0 {
             let took_ms = (self.monotonic_ns)().saturating_sub(started_ns) / 1_000_000;
             self.stats.latency_event("eviction-cycle", self.store.now_ms / 1000, took_ms);
+            // The command that needs the room begins now.
+            self.tick_ns = (self.monotonic_ns)();
         }
         self.counted_memory().saturating_sub(told) <= limit || self.leaving.more || timed_out
     }

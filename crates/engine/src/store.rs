@@ -473,15 +473,22 @@ impl Store {
 
     // Changing.
 
-    /// Sets a string, whatever the key held.
+    /// Sets a string, whatever the key held. A value whose time was up is removed by its time first, as everywhere.
     #[inline]
     pub fn set_string(&mut self, key: &[u8], value: &[u8], expiry: Expiry) {
         let hash = self.hash(key);
         let access = self.fresh_access();
         let db = self.current_mut();
         let before = db.len();
-        db.set_hashed(hash, key, value, expiry).set_access(access);
-        if db.len() > before {
+        let (entry, old_at) = db.set_hashed(hash, key, value, expiry);
+        entry.set_access(access);
+        let is_new = db.len() > before;
+        if let Some(at) = old_at
+            && at <= self.now_ms
+            && !self.from_primary
+        {
+            self.overwritten_after_its_time(key);
+        } else if is_new {
             self.notify(Classes::NEW, "new", key);
         }
     }

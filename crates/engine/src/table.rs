@@ -5,7 +5,7 @@
 
 use crate::commands;
 use crate::engine::Engine;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, up_to_zero};
 use crate::host::Host;
 use crate::spec::{Flags, SPECS, Spec};
 use resp::Args;
@@ -297,16 +297,18 @@ fn fits<'a>(command: &'a Command, args: &Args) -> std::result::Result<&'a Comman
 
 #[cold]
 fn unknown(args: &Args) -> Error {
-    let cut = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(128)]).into_owned();
-    let mut text = format!("ERR unknown command '{}', with args beginning with: ", cut(&args[0]));
-    let mut shown = 0;
+    /// Bytes of the name, and of the arguments with their quotes, that are shown.
+    const SHOWN_MAX: usize = 128;
+    let name = &args[0][..args[0].len().min(SHOWN_MAX)];
+    let mut text = [b"ERR unknown command '", up_to_zero(name), b"', with args beginning with: "].concat();
+    let arguments_at = text.len();
     for arg in args.iter_from(1) {
-        if shown >= 128 {
+        let shown = text.len() - arguments_at;
+        if shown >= SHOWN_MAX {
             break;
         }
-        let arg = cut(&arg[..arg.len().min(128 - shown)]);
-        shown += arg.len();
-        text.push_str(&format!("'{arg}' "));
+        let arg = up_to_zero(&arg[..arg.len().min(SHOWN_MAX - shown)]);
+        text.extend_from_slice(&[b"'", arg, b"' "].concat());
     }
     Error::new(text)
 }

@@ -139,6 +139,11 @@ impl Tracking {
     }
 }
 
+/// Whether it is a subcommand of CLIENT.
+fn is_client(command: &Command) -> bool {
+    command.spec.name.starts_with("client|")
+}
+
 /// What a message names.
 enum Keys<'a> {
     These(&'a [&'a [u8]]),
@@ -213,7 +218,7 @@ impl Engine {
             Mode::Broadcast => false,
         };
         // CLIENT CACHING holds for one command, or for one transaction.
-        if !in_exec && !in_multi && !command.spec.name.starts_with("client|") {
+        if !in_exec && !in_multi && !is_client(command) {
             interest.caching = false;
         }
         if !wanted || !command.flags.has(Flags::READONLY) || command.flags.has(Flags::PUBSUB) {
@@ -224,6 +229,17 @@ impl Engine {
             self.store.tracking.remember(&args[at], id);
         }
         self.limit_tracked_keys();
+    }
+
+    /// After a command of a client that tracks was refused: it was the one that CLIENT CACHING was given for.
+    pub(crate) fn refused_tracked(&mut self, command: Option<&Command>) {
+        let client = self.client();
+        if let Some(interest) = &mut client.tracking
+            && !client.flags.any(ClientFlags::MULTI)
+            && !command.is_some_and(is_client)
+        {
+            interest.caching = false;
+        }
     }
 
     /// Forgets keys beyond `tracking-table-max-keys`, and tells their readers.

@@ -134,12 +134,12 @@ impl Db {
     /// Sets a key to a string (kept as a number if it is the canonical form of one) and returns its entry.
     #[inline]
     pub fn set(&mut self, key: &[u8], value: &[u8], expire: Expiry) -> &mut Entry {
-        self.set_hashed(hash(key), key, value, expire)
+        self.set_hashed(hash(key), key, value, expire).0
     }
 
-    /// As [`Db::set`] for a key whose hash is known.
+    /// As [`Db::set`] for a key whose hash is known; gives also the expiry of what was there before.
     #[inline]
-    pub fn set_hashed(&mut self, hash: u64, key: &[u8], value: &[u8], expire: Expiry) -> &mut Entry {
+    pub fn set_hashed(&mut self, hash: u64, key: &[u8], value: &[u8], expire: Expiry) -> (&mut Entry, Option<i64>) {
         match parse_canonical_int(value) {
             Some(number) => {
                 self.put(hash, key, expire, |at| Entry::new_int(key, number, at), |entry| entry.set_int(number))
@@ -150,11 +150,11 @@ impl Db {
 
     /// Sets a key to a number.
     pub fn set_int(&mut self, key: &[u8], value: i64, expire: Expiry) -> &mut Entry {
-        self.put(hash(key), key, expire, |at| Entry::new_int(key, value, at), |entry| entry.set_int(value))
+        self.put(hash(key), key, expire, |at| Entry::new_int(key, value, at), |entry| entry.set_int(value)).0
     }
 
     /// One descent: a new entry where there is none, a new one in the place of one that is heavy or changes whether it
-    /// has an expiry, and a change in place otherwise.
+    /// has an expiry, and a change in place otherwise. Gives also the expiry of what was there before.
     #[inline]
     fn put(
         &mut self,
@@ -163,12 +163,12 @@ impl Db {
         expire: Expiry,
         create: impl FnOnce(Option<i64>) -> Entry,
         change: impl FnOnce(&mut Entry),
-    ) -> &mut Entry {
+    ) -> (&mut Entry, Option<i64>) {
         let earliest = if let Expiry::At(at) = expire { Some(at) } else { None };
         match self.trie.slot(hash, key, earliest) {
             Slot::Vacant(vacant) => {
                 self.expires += usize::from(earliest.is_some());
-                vacant.insert(create(earliest))
+                (vacant.insert(create(earliest)), None)
             }
             Slot::Occupied(mut occupied) => {
                 let old = occupied.get();
@@ -185,14 +185,14 @@ impl Db {
                     if old.is_heavy() {
                         self.trash.entries.push(old);
                     }
-                    return entry;
+                    return (entry, old_at);
                 }
                 if let Expiry::At(_) = expire {
                     occupied.set_expire(at);
                 }
                 let entry = occupied.into_entry();
                 change(entry);
-                entry
+                (entry, old_at)
             }
         }
     }

@@ -36,10 +36,7 @@ pub fn get(e: &mut Engine, a: &Args) -> Result {
 }
 
 fn refused(name: &[u8], reason: &str) -> Error {
-    Error::new(format!(
-        "ERR CONFIG SET failed (possibly related to argument '{}') - {reason}",
-        String::from_utf8_lossy(name)
-    ))
+    Error::quoting("ERR CONFIG SET failed (possibly related to argument '", name, &format!("') - {reason}"))
 }
 
 /// CONFIG SET name value … : all of them or none.
@@ -51,10 +48,7 @@ pub fn set(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
     for i in (2..a.len()).step_by(2) {
         let name = &a[i];
         let Some(option) = config::find(name) else {
-            return Err(Error::new(format!(
-                "ERR Unknown option or number of arguments for CONFIG SET - '{}'",
-                String::from_utf8_lossy(name)
-            )));
+            return Err(Error::quoting("ERR Unknown option or number of arguments for CONFIG SET - '", name, "'"));
         };
         if !option.mutability.is_live() {
             return Err(refused(name, "can't set immutable config"));

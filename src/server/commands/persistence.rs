@@ -27,18 +27,12 @@ pub fn save(o: &mut Outside, e: &mut Engine) -> Result {
 
 /// BGSAVE [SCHEDULE].
 pub fn bgsave(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
-    let schedule = match a.len() {
-        1 => false,
-        2 if is(&a[1], "SCHEDULE") => true,
-        _ => return Err(error::SYNTAX),
-    };
+    // SCHEDULE puts a save off while the append-only file is being rewritten, and only then.
+    if !(a.len() == 1 || (a.len() == 2 && is(&a[1], "SCHEDULE"))) {
+        return Err(error::SYNTAX);
+    }
     if o.saving.running_since_ms.is_some() {
-        if !schedule {
-            return Err(Error::fixed("ERR Background save already in progress"));
-        }
-        o.saving.scheduled = true;
-        e.out.simple("Background saving scheduled");
-        return Ok(());
+        return Err(Error::fixed("ERR Background save already in progress"));
     }
     o.todos.push(Todo::BackgroundSave);
     e.out.simple("Background saving started");

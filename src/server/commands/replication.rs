@@ -196,10 +196,7 @@ pub fn replconf(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
                 return Ok(());
             }
             () => {
-                return Err(Error::new(format!(
-                    "ERR Unrecognized REPLCONF option: {}",
-                    String::from_utf8_lossy(option)
-                )));
+                return Err(Error::quoting("ERR Unrecognized REPLCONF option: ", option, ""));
             }
         }
     }

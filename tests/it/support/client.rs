@@ -217,6 +217,22 @@ impl Client {
         commands.iter().map(|_| self.reply()).collect()
     }
 
+    /// The very bytes of the next reply.
+    #[track_caller]
+    pub fn reply_bytes(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        loop {
+            if let Some((_, len)) = resp::parse_value(&bytes).unwrap() {
+                assert_eq!(len, bytes.len(), "more than one reply: {}", bytes.escape_ascii());
+                return bytes;
+            }
+            let mut part = [0; 65536];
+            let n = self.socket.read(&mut part).unwrap();
+            assert!(n > 0, "closed after {}", bytes.escape_ascii());
+            bytes.extend_from_slice(&part[..n]);
+        }
+    }
+
     /// Whether the server closes the connection, after replies that are passed over.
     pub fn is_closed(&mut self) -> bool {
         loop {

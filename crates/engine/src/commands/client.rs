@@ -6,7 +6,7 @@
 use super::options::{int, is};
 use crate::client::{Class, Client, ClientFlags, ClientKey};
 use crate::engine::Engine;
-use crate::error::{self, Error, Result};
+use crate::error::{self, Error, Result, up_to_zero};
 use crate::pause::Holder;
 use crate::table::Run;
 use crate::tracking::{Interest, Mode};
@@ -144,7 +144,7 @@ fn class_of(word: &[u8]) -> Result<Class> {
         () if is(word, "replica") || is(word, "slave") => Ok(Class::Replica),
         () if is(word, "pubsub") => Ok(Class::PubSub),
         () if is(word, "master") || is(word, "primary") => Ok(Class::Primary),
-        () => Err(Error::new(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(word)))),
+        () => Err(Error::quoting("ERR Unknown client type '", word, "'")),
     }
 }
 
@@ -158,8 +158,9 @@ fn list(e: &mut Engine, a: &Args) -> Result {
         n if n >= 4 && is(&a[2], "ID") => {
             let mut keys = Vec::new();
             for word in a.iter_from(3) {
-                let id = int(word).ok().filter(|id| *id > 0).ok_or(Error::fixed("ERR Invalid client ID"))?;
-                keys.extend(e.clients.key_of(id as u64));
+                // Ids that nobody has are left out, and so are those that nobody can have.
+                let id = int(word).map_err(|_| Error::fixed("ERR Invalid client ID"))?;
+                keys.extend(u64::try_from(id).ok().and_then(|id| e.clients.key_of(id)));
             }
             keys
         }
@@ -217,7 +218,7 @@ fn kill(e: &mut Engine, a: &Args) -> Result {
                 () if is(word, "LADDR") => filter.laddr = Some(value),
                 () if is(word, "USER") => {
                     if value != b"default" {
-                        return Err(Error::new(format!("ERR No such user '{}'", String::from_utf8_lossy(value))));
+                        return Err(Error::quoting("ERR No such user '", value, "'"));
                     }
                 }
                 () if is(word, "MAXAGE") => {
@@ -279,11 +280,10 @@ fn setinfo(e: &mut Engine, a: &Args) -> Result {
     let slot = match () {
         () if is(option, "lib-name") => &mut client.lib_name,
         () if is(option, "lib-ver") => &mut client.lib_version,
-        () => return Err(Error::new(format!("ERR Unrecognized option '{}'", String::from_utf8_lossy(option)))),
+        () => return Err(Error::quoting("ERR Unrecognized option '", option, "'")),
     };
     if !is_plain(value) {
-        let option = String::from_utf8_lossy(option);
-        return Err(Error::new(format!("ERR {option} cannot contain spaces, newlines or special characters.")));
+        return Err(Error::quoting("ERR ", option, " cannot contain spaces, newlines or special characters."));
     }
     *slot = value.into();
     e.out.ok();
@@ -364,12 +364,9 @@ fn unblock(e: &mut Engine, a: &Args) -> Result {
     };
     let id = int(&a[2])?;
     let key = u64::try_from(id).ok().and_then(|id| e.clients.key_of(id));
-    let done = key.filter(|key| e.may_be_unblocked(*key)).is_some_and(|key| {
-        if with_error {
-            e.stats.count_error(UNBLOCKED.code());
-        }
-        e.unblock_with(key, with_error.then_some(&UNBLOCKED))
-    });
+    let done = key
+        .filter(|key| e.may_be_unblocked(*key))
+        .is_some_and(|key| e.unblock_with(key, with_error.then_some(&UNBLOCKED)));
     e.out.int(i64::from(done));
     Ok(())
 }
@@ -470,10 +467,9 @@ impl<'a> TrackingOptions<'a> {
 fn check_prefixes(new: &[&[u8]], old: Option<&Interest>) -> Result {
     let overlap = |a: &[u8], b: &[u8]| a.starts_with(b) || b.starts_with(a);
     let refuse = |prefix: &[u8], what: &str, other: &[u8]| {
-        let (prefix, other) = (String::from_utf8_lossy(prefix), String::from_utf8_lossy(other));
-        Err(Error::new(format!(
-            "ERR Prefix '{prefix}' overlaps with {what} prefix '{other}'. Prefixes for a single client must not overlap."
-        )))
+        let before = [b"ERR Prefix '", up_to_zero(prefix), b"' overlaps with ", what.as_bytes(), b" prefix '"].concat();
+        let after = b"'. Prefixes for a single client must not overlap.";
+        Err(Error::new([&before, up_to_zero(other), after].concat()))
     };
     for (i, prefix) in new.iter().enumerate() {
         if let Some(other) = old.and_then(|old| old.prefixes.iter().find(|other| overlap(prefix, other))) {

@@ -382,7 +382,7 @@ fn list(e: &mut Engine, a: &Args) -> Result {
         _ => return Err(error::SYNTAX),
     };
     let Engine { out, table, .. } = e;
-    out.counted(Out::set, |out| {
+    out.counted(Out::array, |out| {
         let mut n = 0;
         for command in table.iter_all().filter(|c| fits(c)) {
             out.bulk(command.spec.name.as_bytes());

@@ -1,6 +1,6 @@
 //! The connection itself: greeting, authentication, the selected database, leaving.
 
-use super::options::{int, is};
+use super::options::{int32, is};
 use crate::client::{Class, ClientFlags};
 use crate::engine::Engine;
 use crate::error::{self, Error, Result};
@@ -48,7 +48,7 @@ fn quit(e: &mut Engine, _: &Args) -> Result {
 }
 
 fn select(e: &mut Engine, a: &Args) -> Result {
-    let db = int(&a[1]).map_err(|_| error::INVALID_DB)?;
+    let db = int32(&a[1])?;
     match usize::try_from(db) {
         Ok(db) if db < e.store.keyspace.databases() => {
             e.store.db = db;
@@ -119,7 +119,7 @@ fn hello(e: &mut Engine, a: &Args) -> Result {
             name = Some(&a[i + 1]);
             i += 2;
         } else {
-            return Err(Error::new(format!("ERR Syntax error in HELLO option '{}'", String::from_utf8_lossy(&a[i]))));
+            return Err(Error::quoting("ERR Syntax error in HELLO option '", &a[i], "'"));
         }
     }
     if let Some((user, password)) = credentials {

@@ -3,7 +3,7 @@
 //! A value moves or is copied by its handle, so RENAME, MOVE and COPY take the same short time
 //! for a value of any size.
 
-use super::options::{int, is};
+use super::options::{int, int32, is};
 use crate::engine::{Engine, Order};
 use crate::error::{self, Error, Result};
 use crate::notify::Classes;
@@ -98,9 +98,7 @@ fn rename_key(e: &mut Engine, from: &[u8], to: &[u8], over_existing: bool) -> Re
 
 /// The number of a database that is there.
 fn database(e: &Engine, arg: &[u8]) -> Result<usize> {
-    let n = int(arg)?;
-    i32::try_from(n).map_err(|_| error::NOT_INTEGER)?;
-    let index = usize::try_from(n).ok().filter(|db| *db < e.store.keyspace.databases());
+    let index = usize::try_from(int32(arg)?).ok().filter(|db| *db < e.store.keyspace.databases());
     index.ok_or(error::DB_OUT_OF_RANGE)
 }
 

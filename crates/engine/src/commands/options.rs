@@ -16,6 +16,22 @@ pub fn int(arg: &[u8]) -> Result<i64> {
     parse_i64(arg).ok_or(error::NOT_INTEGER)
 }
 
+/// A whole number of 32 bits.
+pub fn int32(arg: &[u8]) -> Result<i32> {
+    i32::try_from(int(arg)?).map_err(|_| error::OUT_OF_INT)
+}
+
+/// A double that C's `strtod` reads: the text ends at its first zero byte, blanks may come before the number, and no
+/// text at all is zero. `parse` reads the number, of which nothing may be left.
+pub fn c_double(text: &[u8], parse: fn(&[u8]) -> Option<f64>) -> Option<f64> {
+    let text = error::up_to_zero(text);
+    if text.is_empty() {
+        return Some(0.0);
+    }
+    let blanks = text.iter().take_while(|b| b.is_ascii_whitespace() || **b == b'\x0b').count();
+    parse(&text[blanks..])
+}
+
 /// A whole number within bounds; outside of them `otherwise`.
 pub fn int_in(arg: &[u8], range: std::ops::RangeInclusive<i64>, otherwise: Error) -> Result<i64> {
     let n = int(arg)?;

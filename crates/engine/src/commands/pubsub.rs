@@ -95,7 +95,8 @@ fn list(e: &mut Engine, a: &Args, shard: bool) {
 
 fn count(e: &mut Engine, a: &Args, shard: bool) {
     let table = if shard { &e.pubsub.shard } else { &e.pubsub.channels };
-    e.out.map(a.len() - 2);
+    // Names and numbers in turn in both protocols: clients pair them themselves.
+    e.out.array(2 * (a.len() - 2));
     for name in a.iter_from(2) {
         e.out.bulk(name);
         e.out.int(table.get(name).map_or(0, |subscribers| subscribers.len()) as i64);

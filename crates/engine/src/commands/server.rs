@@ -182,7 +182,7 @@ fn latency_graph(e: &mut Engine, a: &Args) -> Result {
         .iter()
         .find(|(name, events)| name.as_bytes().eq_ignore_ascii_case(&a[2]) && !events.samples.is_empty());
     let Some((name, events)) = found else {
-        return Err(Error::new(format!("ERR No samples available for event '{}'", String::from_utf8_lossy(&a[2]))));
+        return Err(Error::quoting("ERR No samples available for event '", &a[2], "'"));
     };
     let (low, high) = events.samples.iter().fold((u64::MAX, 0), |(low, high), (_, ms)| (low.min(*ms), high.max(*ms)));
     let mut text = format!("{name} - high {high} ms, low {low} ms (all time high {} ms)\n", events.max_ms);

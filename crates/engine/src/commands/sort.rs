@@ -1,7 +1,7 @@
 //! SORT and SORT_RO: the elements of a list, set or sorted set in the order of themselves or of
 //! what other keys say about them.
 
-use super::options::{int, is};
+use super::options::{c_double, int, is};
 use crate::engine::Engine;
 use crate::error::{self, Error, Result};
 use crate::notify::Classes;
@@ -207,8 +207,7 @@ fn rank_and_sort(store: &mut Store, items: &mut [Item], o: &Options<'_>) -> Resu
             (None, None) => &item.element,
             (None, Some(_)) => continue,
         };
-        // As for C's strtod, nothing at all is zero.
-        match if text.is_empty() { Some(0.0) } else { parse_f64(text) } {
+        match c_double(text, parse_f64) {
             Some(number) => item.number = number,
             None => unreadable = true,
         }

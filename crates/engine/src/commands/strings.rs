@@ -58,12 +58,12 @@ struct SetOptions {
     only_old: bool,
     get: bool,
     keep_ttl: bool,
-    expiry: Option<Expiry>,
-    /// The expiry was given as a time in milliseconds, so the request can be replayed as it is.
-    means_the_same_later: bool,
+    /// What the expiry counts, and where it stands in the request.
+    time: Option<(Unit, usize)>,
 }
 
-fn set_options(a: &Args, now_ms: i64) -> Result<SetOptions> {
+/// Reads the words alone: the expiry's number is looked at when they are known to be right.
+fn set_options(a: &Args) -> Result<SetOptions> {
     let mut o = SetOptions::default();
     let mut i = 3;
     while i < a.len() {
@@ -72,11 +72,11 @@ fn set_options(a: &Args, now_ms: i64) -> Result<SetOptions> {
             () if is(word, "NX") && !o.only_old => o.only_new = true,
             () if is(word, "XX") && !o.only_new => o.only_old = true,
             () if is(word, "GET") => o.get = true,
-            () if is(word, "KEEPTTL") && o.expiry.is_none() => o.keep_ttl = true,
+            () if is(word, "KEEPTTL") && o.time.is_none() => o.keep_ttl = true,
             () => match Unit::of_word(word) {
-                Some(unit) if o.expiry.is_none() && !o.keep_ttl && i + 1 < a.len() => {
-                    o.expiry = Some(expiry(&a[i + 1], unit, now_ms, "set")?);
-                    o.means_the_same_later = is(word, "PXAT");
+                // Given again, the last one counts; two units do not go together.
+                Some(unit) if o.time.is_none_or(|(u, _)| u == unit) && !o.keep_ttl && i + 1 < a.len() => {
+                    o.time = Some((unit, i + 1));
                     i += 1;
                 }
                 _ => return Err(error::SYNTAX),
@@ -94,7 +94,14 @@ fn set(e: &mut Engine, a: &Args) -> Result {
         e.out.ok();
         return Ok(());
     }
-    let o = set_options(a, e.store.now_ms)?;
+    let o = set_options(a)?;
+    let wanted = match o.time {
+        Some((unit, at)) => expiry(&a[at], unit, e.store.now_ms, "set")?,
+        None if o.keep_ttl => Expiry::Keep,
+        None => Expiry::Clear,
+    };
+    // A time in milliseconds means the same later, so the request can be replayed as it is.
+    let verbatim = o.time.is_some_and(|(unit, _)| unit == Unit { ms: 1, absolute: true });
     if o.get {
         reply_string(e, &a[1])?;
     }
@@ -107,8 +114,7 @@ fn set(e: &mut Engine, a: &Args) -> Result {
             return Ok(());
         }
     }
-    let expiry = if o.keep_ttl { Expiry::Keep } else { o.expiry.unwrap_or(Expiry::Clear) };
-    store_expiring(e, &a[1], &a[2], expiry, o.keep_ttl, o.means_the_same_later);
+    store_expiring(e, &a[1], &a[2], wanted, o.keep_ttl, verbatim);
     if !o.get {
         e.out.ok();
     }
@@ -194,27 +200,34 @@ fn getdel(e: &mut Engine, a: &Args) -> Result {
 }
 
 fn getex(e: &mut Engine, a: &Args) -> Result {
-    let mut expiry_wanted = None;
+    let (mut persist, mut time) = (false, None);
     let mut i = 2;
     while i < a.len() {
-        let word = &a[i];
-        if is(word, "PERSIST") && expiry_wanted.is_none() {
-            expiry_wanted = Some(Expiry::Clear);
-        } else if let (Some(unit), true, None) = (Unit::of_word(word), i + 1 < a.len(), expiry_wanted) {
-            expiry_wanted = Some(expiry(&a[i + 1], unit, e.store.now_ms, "getex")?);
-            i += 1;
-        } else {
-            return Err(error::SYNTAX);
+        match Unit::of_word(&a[i]) {
+            None if is(&a[i], "PERSIST") && time.is_none() => persist = true,
+            Some(unit) if time.is_none_or(|(u, _)| u == unit) && !persist && i + 1 < a.len() => {
+                time = Some((unit, i + 1));
+                i += 1;
+            }
+            _ => return Err(error::SYNTAX),
         }
         i += 1;
     }
     let Some(entry) = e.store.peek(&a[1]) else {
-        e.store.get(&a[1]);
-        e.out.null();
-        return Ok(());
+        return reply_string(e, &a[1]);
     };
     let had_expiry = entry.expire_at().is_some();
+    // A wrong time is an error only where the key holds a string.
+    let reply_start = e.out.buf.len();
     reply_string(e, &a[1])?;
+    let expiry_wanted = match time.map(|(unit, at)| expiry(&a[at], unit, e.store.now_ms, "getex")) {
+        Some(Ok(expiry)) => Some(expiry),
+        Some(Err(error)) => {
+            e.out.buf.truncate(reply_start);
+            return Err(error);
+        }
+        None => persist.then_some(Expiry::Clear),
+    };
     let db = e.store.db;
     match expiry_wanted {
         Some(Expiry::At(at)) if at <= e.store.now_ms && !e.store.is_replica => {

@@ -45,11 +45,23 @@ impl Store {
 
     /// What follows the removal of an expired entry.
     fn gone_by_time(&mut self, db: usize, entry: Entry) {
-        self.stats.expired += 1;
-        self.fx.before(db, &[self.expire_word, entry.key()]);
-        self.tell_observers(db, entry.key(), false);
-        self.notify_in(db, Classes::EXPIRED, "expired", entry.key());
+        self.tell_of_expiry(db, entry.key());
         self.keyspace.db_mut(db).discard(entry);
+    }
+
+    /// Says that a key of a database is gone because its time is up.
+    fn tell_of_expiry(&mut self, db: usize, key: &[u8]) {
+        self.stats.expired += 1;
+        self.fx.before(db, &[self.expire_word, key]);
+        self.tell_observers(db, key, false);
+        self.notify_in(db, Classes::EXPIRED, "expired", key);
+    }
+
+    /// A key has a new value that took the place of an expired one: it has gone and come anew.
+    #[cold]
+    pub(super) fn overwritten_after_its_time(&mut self, key: &[u8]) {
+        self.tell_of_expiry(self.db, key);
+        self.notify(Classes::NEW, "new", key);
     }
 
     /// Removes up to `budget` due keys of a database; how many it removed.

@@ -1,8 +1,8 @@
 //! How requests name ranges of a sorted set, and which ranks those are.
 
-use super::super::options::{index_range, int, is};
+use super::super::options::{c_double, index_range, int, is};
 use crate::error::{self, Error, Result};
-use base::num::parse_f64;
+use base::num::parse_f64_saturating;
 use keyspace::ZSet;
 use keyspace::zset::{LexBound, ScoreBound};
 use resp::Args;
@@ -35,9 +35,7 @@ fn score_bound(text: &[u8]) -> Result<ScoreBound> {
         [b'(', number @ ..] => (number, true),
         number => (number, false),
     };
-    // No digits at all count as zero, as for C's strtod.
-    let value = if number.is_empty() { Some(0.0) } else { parse_f64(number) };
-    let value = value.ok_or(Error::fixed("ERR min or max is not a float"))?;
+    let value = c_double(number, parse_f64_saturating).ok_or(Error::fixed("ERR min or max is not a float"))?;
     Ok(if excluded { ScoreBound::Excluded(value) } else { ScoreBound::Included(value) })
 }
 

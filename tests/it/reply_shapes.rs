@@ -1,0 +1,473 @@
+//! The shape of every command's reply in RESP3 is that of Redis: what is an array, a set, a map, a double or null there
+//! is so here, with data and without. Clients build their objects from it.
+
+use crate::support::{Product, Server, have, ours};
+use resp::Value;
+use std::collections::BTreeSet;
+
+/// What a reply is made of. Elements that are alike count once, so that lengths may differ.
+fn shape(value: &Value) -> String {
+    let alike =
+        |values: &[Value]| values.iter().map(shape).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(" ");
+    match value {
+        Value::Null => "null".into(),
+        Value::Simple(_) => "simple".into(),
+        Value::Error(text) => String::from_utf8_lossy(text.split(|b| *b == b' ').next().unwrap_or(text)).into_owned(),
+        Value::Int(_) => "int".into(),
+        Value::Double(_) => "double".into(),
+        Value::Bool(_) => "bool".into(),
+        Value::BigNumber(_) => "big".into(),
+        Value::Bulk(_) => "bulk".into(),
+        Value::Verbatim(format, _) => format!("verbatim {format}"),
+        Value::Array(values) => format!("[{}]", alike(values)),
+        Value::Set(values) => format!("~[{}]", alike(values)),
+        Value::Push(values) => format!(">[{}]", alike(values)),
+        Value::Map(pairs) => {
+            let pairs: BTreeSet<String> =
+                pairs.iter().map(|(key, value)| format!("{}:{}", shape(key), shape(value))).collect();
+            format!("{{{}}}", pairs.into_iter().collect::<Vec<_>>().join(" "))
+        }
+    }
+}
+
+/// Makes the data that the commands look at.
+const DATA: &[&str] = &[
+    "MSET str hello num 10 other yellow",
+    "SET timed v EX 1000",
+    "RPUSH list a b c 1 2",
+    "HSET hash f v g 2 h 2.5",
+    "SADD set a b c",
+    "SADD ints 1 2 3",
+    "ZADD zset 1 a 2.5 b inf c",
+    "ZADD lex 0 a 0 b 0 c",
+    "CONFIG SET latency-monitor-threshold 1",
+    "CONFIG SET slowlog-log-slower-than 0",
+    "DEBUG SLEEP 0.01",
+];
+
+/// A line for each form of a command whose reply differs in kind; the words in `$K` are a key that holds something and,
+/// in a second round, one that does not.
+const LINES: &[&str] = &[
+    // strings
+    "APPEND $str x",
+    "DECR $num",
+    "DECRBY $num 2",
+    "GET $str",
+    "GET $list",
+    "GETEX $str",
+    "GETEX $str PERSIST",
+    "GETRANGE $str 0 1",
+    "SUBSTR $str 0 1",
+    "GETSET $str hello",
+    "INCR $num",
+    "INCRBY $num 1",
+    "INCRBYFLOAT $num 0.5",
+    "SET num 10",
+    "LCS $str $other",
+    "LCS $str $other LEN",
+    "LCS $str $other IDX",
+    "LCS $str $other IDX WITHMATCHLEN",
+    "MGET $str $num",
+    "MGET $str nothing",
+    "MSET a 1 b 2",
+    "MSETNX a 1 zz 2",
+    "PSETEX a 1000 v",
+    "SETEX a 10 v",
+    "SET $str hello",
+    "SET $str hello GET",
+    "SET $str hello XX",
+    "SET $str hello NX",
+    "SET $str hello NX GET",
+    "SETNX $str v",
+    "SETRANGE $str 1 x",
+    "STRLEN $str",
+    "GETDEL $a",
+    // keys
+    "COPY $str copied REPLACE",
+    "DEL $copied",
+    "DUMP nothing",
+    "EXISTS $str",
+    "EXPIRE $str 1000",
+    "EXPIREAT $str 33177117420",
+    "EXPIRETIME $str",
+    "PEXPIRETIME $str",
+    "TTL $str",
+    "PTTL $str",
+    "PEXPIRE $str 100000",
+    "PEXPIREAT $str 33177117420000",
+    "PERSIST $str",
+    "KEYS *",
+    "KEYS nothing*",
+    "MOVE nothing 1",
+    "OBJECT ENCODING $str",
+    "OBJECT IDLETIME $str",
+    "OBJECT REFCOUNT $str",
+    "OBJECT FREQ $str",
+    "OBJECT HELP",
+    "RANDOMKEY",
+    "RENAME $str str",
+    "RENAMENX $str other",
+    "RESTORE $str 0 x",
+    "RESTORE-ASKING $str 0 x",
+    "SCAN 0",
+    "SCAN 0 COUNT 1000 MATCH nothing*",
+    "SORT $list ALPHA",
+    "SORT $list BY nosort GET # GET missing*",
+    "SORT $ints BY w* STORE sorted",
+    "SORT_RO $ints",
+    "TOUCH $str",
+    "TYPE $str",
+    "UNLINK nothing",
+    "WAIT 0 1",
+    "DBSIZE",
+    "SWAPDB 0 0",
+    // lists
+    "LINDEX $list 0",
+    "LINDEX $list 99",
+    "LINSERT $list BEFORE b x",
+    "LLEN $list",
+    "LMOVE $list list LEFT RIGHT",
+    "LMPOP 1 $list LEFT",
+    "LMPOP 1 $list LEFT COUNT 2",
+    "RPUSH list a b c d e f g h",
+    "LPOP $list",
+    "LPOP $list 2",
+    "LPOP $list 0",
+    "RPOP $list",
+    "RPOP $list 1",
+    "LPOS $list a",
+    "LPOS $list nothing",
+    "LPOS $list a COUNT 0",
+    "LPUSH $list a",
+    "LPUSHX $list a",
+    "RPUSH $list a",
+    "RPUSHX $list a",
+    "LRANGE $list 0 -1",
+    "LREM $list 1 a",
+    "LSET $list 0 a",
+    "LTRIM $list 0 50",
+    "RPOPLPUSH $list list",
+    "BLPOP $list 0.01",
+    "BRPOP $list 0.01",
+    "BLMOVE $list list LEFT RIGHT 0.01",
+    "BRPOPLPUSH $list list 0.01",
+    "BLMPOP 0.01 1 $list LEFT",
+    // hashes
+    "HDEL $hash x",
+    "HEXISTS $hash f",
+    "HGET $hash f",
+    "HGET $hash x",
+    "HGETALL $hash",
+    "HINCRBY $hash g 1",
+    "HINCRBYFLOAT $hash g 0.5",
+    "HSET hash g 2",
+    "HKEYS $hash",
+    "HLEN $hash",
+    "HMGET $hash f x",
+    "HMSET hash f v",
+    "HRANDFIELD $hash",
+    "HRANDFIELD $hash 2",
+    "HRANDFIELD $hash -5",
+    "HRANDFIELD $hash 2 WITHVALUES",
+    "HRANDFIELD $hash -2 WITHVALUES",
+    "HRANDFIELD $hash 0 WITHVALUES",
+    "HSCAN $hash 0",
+    "HSET $hash f v",
+    "HSETNX $hash f v",
+    "HSTRLEN $hash f",
+    "HVALS $hash",
+    // sets
+    "SADD $set a",
+    "SCARD $set",
+    "SDIFF $set ints",
+    "SDIFFSTORE out $set ints",
+    "SINTER $set set",
+    "SINTER $set ints",
+    "SINTERCARD 2 $set set",
+    "SINTERSTORE out $set set",
+    "SISMEMBER $set a",
+    "SMEMBERS $set",
+    "SMISMEMBER $set a z",
+    "SMOVE $set out nothing",
+    "SPOP $out",
+    "SPOP $out 1",
+    "SPOP $out 0",
+    "SRANDMEMBER $set",
+    "SRANDMEMBER $set 2",
+    "SRANDMEMBER $set -5",
+    "SREM $set nothing",
+    "SSCAN $set 0",
+    "SUNION $set ints",
+    "SUNIONSTORE out $set ints",
+    // sorted sets
+    "ZADD $zset 1 a",
+    "ZADD $zset INCR 1 a",
+    "ZADD $zset NX INCR 1 a",
+    "ZADD $zset XX CH 1 a",
+    "ZCARD $zset",
+    "ZCOUNT $zset -inf +inf",
+    "ZDIFF 2 $zset set",
+    "ZDIFF 2 $zset set WITHSCORES",
+    "ZDIFF 1 $zset WITHSCORES",
+    "ZDIFFSTORE zout 1 $zset",
+    "ZINCRBY $zset 1 a",
+    "ZINTER 2 $zset set",
+    "ZINTER 2 $zset set WITHSCORES",
+    "ZINTERCARD 2 $zset set",
+    "ZINTERSTORE zout 2 $zset set",
+    "ZLEXCOUNT $lex - +",
+    "ZMPOP 1 $zout MIN",
+    "ZMPOP 1 $zout MAX COUNT 2",
+    "ZUNIONSTORE zout 1 zset",
+    "ZMSCORE $zset a nothing",
+    "ZPOPMAX $zout",
+    "ZPOPMIN $zout",
+    "ZUNIONSTORE zout 1 zset",
+    "ZPOPMIN $zout 2",
+    "ZPOPMAX $zout 0",
+    "ZRANDMEMBER $zset",
+    "ZRANDMEMBER $zset 2",
+    "ZRANDMEMBER $zset -3",
+    "ZRANDMEMBER $zset 2 WITHSCORES",
+    "ZRANDMEMBER $zset -2 WITHSCORES",
+    "ZRANGE $zset 0 -1",
+    "ZRANGE $zset 0 -1 WITHSCORES",
+    "ZRANGE $zset -inf +inf BYSCORE WITHSCORES",
+    "ZRANGE $lex - + BYLEX",
+    "ZRANGEBYLEX $lex - +",
+    "ZRANGEBYSCORE $zset 0 5",
+    "ZRANGEBYSCORE $zset 0 5 WITHSCORES",
+    "ZRANGESTORE zout $zset 0 -1",
+    "ZRANK $zset a",
+    "ZRANK $zset nothing",
+    "ZREM $zset nothing",
+    "ZREMRANGEBYLEX $lex [x [y",
+    "ZREMRANGEBYRANK $zset 90 91",
+    "ZREMRANGEBYSCORE $zset 90 91",
+    "ZREVRANGE $zset 0 -1",
+    "ZREVRANGE $zset 0 -1 WITHSCORES",
+    "ZREVRANGEBYLEX $lex + -",
+    "ZREVRANGEBYSCORE $zset 5 0",
+    "ZREVRANGEBYSCORE $zset 5 0 WITHSCORES",
+    "ZREVRANK $zset a",
+    "ZSCAN $zset 0",
+    "ZSCORE $zset a",
+    "ZSCORE $zset nothing",
+    "ZUNION 2 $zset set",
+    "ZUNION 2 $zset set WITHSCORES",
+    "ZUNIONSTORE zout 2 $zset set",
+    "BZPOPMIN $zout 0.01",
+    "BZPOPMAX $zout 0.01",
+    "BZMPOP 0.01 1 $zset MIN",
+    // transactions
+    "MULTI",
+    "DISCARD",
+    "DISCARD",
+    "MULTI",
+    "PING",
+    "HGETALL $hash",
+    "ZSCORE zset b",
+    "NOSUCH2",
+    "EXEC",
+    "MULTI",
+    "PING",
+    "HGETALL $hash",
+    "SMEMBERS set",
+    "EXEC",
+    "WATCH str",
+    "MULTI",
+    "SET str hello",
+    "EXEC",
+    "UNWATCH",
+    "EXEC",
+    // connections
+    "AUTH x",
+    "AUTH default x",
+    "CLIENT CACHING yes",
+    "CLIENT GETNAME",
+    "CLIENT SETNAME me",
+    "CLIENT GETNAME",
+    "CLIENT SETNAME ",
+    "CLIENT GETREDIR",
+    "CLIENT HELP",
+    "CLIENT ID",
+    "CLIENT INFO",
+    "CLIENT KILL ID 99999",
+    "CLIENT KILL 1.2.3.4:5",
+    "CLIENT LIST",
+    "CLIENT LIST ID 99999",
+    "CLIENT LIST TYPE replica",
+    "CLIENT NO-EVICT off",
+    "CLIENT PAUSE 0",
+    "CLIENT REPLY ON",
+    "CLIENT TRACKING off",
+    "CLIENT TRACKINGINFO",
+    "CLIENT UNBLOCK 99999",
+    "CLIENT UNPAUSE",
+    "ECHO x",
+    "HELLO 3",
+    "PING",
+    "PING x",
+    "SELECT 0",
+    // publish and subscribe
+    "PUBLISH c m",
+    "SPUBLISH c m",
+    "PUBSUB CHANNELS",
+    "PUBSUB HELP",
+    "PUBSUB NUMPAT",
+    "PUBSUB NUMSUB",
+    "PUBSUB NUMSUB a b",
+    "PUBSUB SHARDCHANNELS",
+    "PUBSUB SHARDNUMSUB",
+    "PUBSUB SHARDNUMSUB a",
+    "SUBSCRIBE c",
+    "PUBSUB CHANNELS",
+    "PUBSUB NUMSUB c",
+    "PSUBSCRIBE p*",
+    "PUBSUB NUMPAT",
+    "SSUBSCRIBE s",
+    "PUBSUB SHARDCHANNELS",
+    "PUBSUB SHARDNUMSUB s",
+    "UNSUBSCRIBE c",
+    "PUNSUBSCRIBE p*",
+    "SUNSUBSCRIBE s",
+    "UNSUBSCRIBE",
+    "PUNSUBSCRIBE",
+    "SUNSUBSCRIBE",
+    // the server
+    "BGSAVE x",
+    "COMMAND COUNT",
+    "COMMAND INFO get",
+    "COMMAND INFO nosuch",
+    "COMMAND INFO config",
+    "COMMAND LIST",
+    "COMMAND LIST FILTERBY PATTERN nosuch*",
+    "COMMAND LIST FILTERBY MODULE m",
+    "COMMAND LIST FILTERBY ACLCAT read",
+    "COMMAND DOCS nosuch",
+    "COMMAND GETKEYS GET a",
+    "COMMAND GETKEYS MSET a 1 b 2",
+    "COMMAND GETKEYSANDFLAGS SET a b",
+    "COMMAND HELP",
+    "CONFIG GET maxmemory*",
+    "CONFIG GET nosuch",
+    "CONFIG HELP",
+    "CONFIG RESETSTAT",
+    "CONFIG REWRITE",
+    "CONFIG SET maxmemory 0",
+    "CONFIG SET nosuch 1",
+    "DEBUG SLEEP 0",
+    "FAILOVER ABORT",
+    "INFO",
+    "INFO server",
+    "INFO nosuch",
+    "LASTSAVE",
+    "LATENCY DOCTOR",
+    "LATENCY GRAPH command",
+    "LATENCY GRAPH nosuch",
+    "LATENCY HELP",
+    "LATENCY HISTOGRAM",
+    "LATENCY HISTOGRAM get",
+    "LATENCY HISTOGRAM nosuch",
+    "LATENCY HISTORY command",
+    "LATENCY HISTORY nosuch",
+    "LATENCY LATEST",
+    "LATENCY RESET nosuch",
+    "LOLWUT",
+    "LOLWUT VERSION 5",
+    "MEMORY DOCTOR",
+    "MEMORY HELP",
+    "MEMORY MALLOC-STATS",
+    "MEMORY PURGE",
+    "MEMORY USAGE $str",
+    "MEMORY USAGE $list SAMPLES 0",
+    "ROLE",
+    "REPLICAOF NO ONE",
+    "SLAVEOF NO ONE",
+    "SAVE",
+    "SHUTDOWN ABORT",
+    "SHUTDOWN nosuch",
+    "SLOWLOG GET",
+    "SLOWLOG GET 0",
+    "SLOWLOG HELP",
+    "SLOWLOG LEN",
+    "SLOWLOG RESET",
+    "TIME",
+    "FLUSHDB",
+    "FLUSHALL",
+    "RANDOMKEY",
+    "SCAN 0",
+    "KEYS *",
+    "REPLCONF listening-port 1",
+    "RESET",
+];
+
+/// Commands that have no reply of their own to compare, or one that another test looks at: they take the connection over
+/// or end it; Redis 7.0 does not have the last ones.
+const APART: &[&str] = &[
+    "quit",
+    "monitor",
+    "sync",
+    "psync",
+    "shutdown",
+    "debug",
+    "command",
+    "command|docs",
+    "memory|stats",
+    "client|no-touch",
+    "client|setinfo",
+];
+
+#[test]
+fn every_reply_has_the_shape_that_it_has_in_redis() {
+    if !have("redis-server") {
+        return;
+    }
+    let options = ["--enable-debug-command", "yes", "--dbfilename", "d.rdb"];
+    let servers = [ours(&options), Server::start(Product::Redis, &options)];
+    let mut clients = servers.each_ref().map(Server::client);
+    let mut wrong = Vec::new();
+    for full in [true, false] {
+        for client in &mut clients {
+            client.call(&["HELLO", "3"]);
+            client.call(&["FLUSHALL"]);
+            for line in DATA {
+                let reply = client.call(&line.split(' ').collect::<Vec<_>>());
+                assert!(!matches!(reply, Value::Error(_)), "{line}: {reply:?}");
+            }
+        }
+        for line in LINES {
+            let words: Vec<String> = line
+                .split(' ')
+                .map(|word| match word.strip_prefix('$') {
+                    Some(key) if full => key.to_owned(),
+                    Some(key) => format!("no-{key}"),
+                    None => word.to_owned(),
+                })
+                .collect();
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            let [ours, theirs] = clients.each_mut().map(|client| shape(&client.call(&words)));
+            if ours != theirs {
+                wrong.push(format!("{}: ours {ours}, Redis's {theirs}", words.join(" ")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // The table names every command that is there.
+    let said: BTreeSet<String> = LINES
+        .iter()
+        .flat_map(|line| {
+            let mut words = line.split(' ').map(str::to_lowercase);
+            let first = words.next().unwrap_or_default();
+            let both = words.next().map(|second| format!("{first}|{second}"));
+            [Some(first), both].into_iter().flatten()
+        })
+        .collect();
+    let all = crate::support::client::texts(&servers[0].call(&["COMMAND", "LIST"]));
+    let containers: BTreeSet<String> = all.iter().filter_map(|name| Some(name.split_once('|')?.0.to_owned())).collect();
+    let unsaid: Vec<&String> = all
+        .iter()
+        .filter(|name| !said.contains(*name) && !APART.contains(&name.as_str()) && !containers.contains(*name))
+        .collect();
+    assert!(unsaid.is_empty(), "no line for {unsaid:?}");
+}
