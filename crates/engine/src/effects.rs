@@ -85,8 +85,14 @@ impl Effects {
 
     /// Whether there is nothing to propagate.
     #[inline]
-    fn is_nothing(&self) -> bool {
+    pub(crate) fn is_nothing(&self) -> bool {
         self.commands.is_empty() && !self.takes_request()
+    }
+
+    /// Whether there is something to propagate because of a change, and not because the command always is.
+    #[cfg(debug_assertions)]
+    pub(crate) fn tell_of_change(&self) -> bool {
+        self.dirty > 0 || !self.commands.is_empty()
     }
 
     #[inline]

@@ -180,6 +180,9 @@ pub struct Engine {
     pub running: Option<&'static Command>,
     /// When the operator was last told of a client that speaks HTTP, Unix milliseconds.
     attack_told_ms: Option<i64>,
+    /// What the running command has said of its changes so far.
+    #[cfg(debug_assertions)]
+    pub(crate) audited: crate::audit::Said,
 }
 
 /// So long the operator is not told again of clients that speak HTTP.
@@ -219,6 +222,8 @@ impl Engine {
             leaving: crate::eviction::Leaving::default(),
             running: None,
             attack_told_ms: None,
+            #[cfg(debug_assertions)]
+            audited: crate::audit::Said::default(),
             config,
         };
         engine.renamed = engine.config.renames();
@@ -543,6 +548,8 @@ impl Engine {
         let outer = self.running.replace(command);
         // Of EXEC, too, whose commands move the tick on.
         let began_ns = self.tick_ns;
+        #[cfg(debug_assertions)]
+        let audit = crate::audit::Audit::begin(self, command);
         let reply_start = self.out.buf.len();
         let db = self.store.db;
         let result = match command.run {
@@ -572,9 +579,11 @@ impl Engine {
             && !command.flags.any(Flags::SKIP_MONITOR | Flags::ADMIN)
             && !self.blocking.retries(self.current)
         {
-            self.feed_monitors(self.store.db, args);
+            self.feed_monitors(command, args);
         }
         self.settle(db, args.raw());
+        #[cfg(debug_assertions)]
+        audit.end(self, command);
         if special {
             self.end_reply_skip(reply_start);
             self.after_tracked(command, args);
@@ -588,6 +597,8 @@ impl Engine {
     /// Propagates what the step that ends here has changed.
     #[inline]
     pub fn settle(&mut self, db: usize, request: &[u8]) {
+        #[cfg(debug_assertions)]
+        self.audited.note(&self.store.fx);
         let store = &mut self.store;
         if store.fx.dirty > 0 {
             self.stats.dirty += store.fx.dirty;
@@ -761,7 +772,8 @@ impl Engine {
 
     /// Sends a copy of a request to the clients in MONITOR mode.
     #[cold]
-    fn feed_monitors(&mut self, db: usize, args: &Args) {
+    fn feed_monitors(&mut self, command: &Command, args: &Args) {
+        let db = self.store.db;
         let now_us = self.time_us();
         let from = match self.clients.get(self.current) {
             None => "?".into(),
@@ -769,7 +781,7 @@ impl Engine {
             Some(client) => client.addr.clone(),
         };
         let mut line = format!("{}.{:06} [{db} {from}]", now_us / 1_000_000, now_us % 1_000_000).into_bytes();
-        for arg in crate::stats::without_secrets(args) {
+        for arg in crate::stats::without_secrets(command, args) {
             line.push(b' ');
             base::text::quote(arg, &mut line);
         }

@@ -47,6 +47,12 @@ impl Error {
         Self::quoting("ERR unknown subcommand '", &given[..given.len().min(128)], &after)
     }
 
+    /// A subcommand that is there, with arguments that it does not take.
+    pub fn subcommand_use(container: &str, given: &[u8]) -> Self {
+        let after = format!("'. Try {container} HELP.");
+        Self::quoting("ERR unknown subcommand or wrong number of arguments for '", given, &after)
+    }
+
     /// An error that shows, between two texts, what was given: its bytes as they are, whatever their encoding.
     pub fn quoting(before: &str, given: &[u8], after: &str) -> Self {
         Self::new([before.as_bytes(), up_to_zero(given), after.as_bytes()].concat())

@@ -4,6 +4,8 @@
 //! see it, [`commands`] for the commands by family.
 #![forbid(unsafe_code)]
 
+#[cfg(debug_assertions)]
+mod audit;
 pub mod blocking;
 pub mod client;
 pub mod client_memory;

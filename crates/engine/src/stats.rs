@@ -305,7 +305,7 @@ impl Engine {
             id: self.stats.slow_next_id,
             at_s,
             took_us: took_ns / 1000,
-            args: cut_args(args),
+            args: cut_args(command, args),
             addr: client.map_or(String::new(), |c| c.addr.clone()),
             name: client.map_or(Box::default(), |c| c.name.clone()),
         };
@@ -315,32 +315,30 @@ impl Engine {
     }
 }
 
-/// A request's arguments with passwords blotted out, for the slow log and MONITOR.
-pub(crate) fn without_secrets<'a>(args: &Args<'a>) -> Vec<&'a [u8]> {
+/// A request's arguments with passwords blotted out, for the slow log and MONITOR. The command is known by its own
+/// name, whatever `rename-command` calls it; the options say themselves which are secret.
+pub(crate) fn without_secrets<'a>(command: &Command, args: &Args<'a>) -> Vec<&'a [u8]> {
     use crate::commands::options::is;
     let mut words: Vec<&[u8]> = args.iter().collect();
-    let secret = match words[0] {
-        name if is(name, "auth") => 1..words.len(),
+    let secret: Vec<usize> = match command.spec.name {
+        "auth" => (1..words.len()).collect(),
         // User and password follow the word AUTH.
-        name if is(name, "hello") => words.iter().position(|word| is(word, "auth")).map_or(0..0, |at| at + 1..at + 3),
-        _ => 0..0,
+        "hello" => words.iter().position(|word| is(word, "auth")).map_or(Vec::new(), |at| vec![at + 1, at + 2]),
+        "config|set" => {
+            let is_secret = |name: &[u8]| crate::config::find(name).is_some_and(|option| option.mutability.is_secret());
+            (3..words.len()).step_by(2).filter(|i| is_secret(words[i - 1])).collect()
+        }
+        _ => Vec::new(),
     };
     for i in secret {
         if let Some(word) = words.get_mut(i) {
             *word = b"(redacted)";
         }
     }
-    if is(words[0], "config") && words.get(1).is_some_and(|word| is(word, "set")) {
-        for i in (3..words.len()).step_by(2) {
-            if ["requirepass", "masterauth", "primaryauth"].iter().any(|name| is(words[i - 1], name)) {
-                words[i] = b"(redacted)";
-            }
-        }
-    }
     words
 }
 
-fn cut_args(args: &Args) -> Vec<Box<[u8]>> {
+fn cut_args(command: &Command, args: &Args) -> Vec<Box<[u8]>> {
     let shown = if args.len() > SLOW_ARGS_MAX { SLOW_ARGS_MAX - 1 } else { args.len() };
     let cut = |arg: &[u8]| -> Box<[u8]> {
         if arg.len() <= SLOW_ARG_BYTES_MAX {
@@ -351,7 +349,7 @@ fn cut_args(args: &Args) -> Vec<Box<[u8]>> {
         kept.into()
     };
     // By reference: collected from the vector itself, the few that are kept would go on living in the room for all.
-    let mut kept: Vec<Box<[u8]>> = without_secrets(args).iter().take(shown).map(|arg| cut(arg)).collect();
+    let mut kept: Vec<Box<[u8]>> = without_secrets(command, args).iter().take(shown).map(|arg| cut(arg)).collect();
     if shown < args.len() {
         kept.push(format!("... ({} more arguments)", args.len() - shown).into_bytes().into());
     }
@@ -370,7 +368,8 @@ mod tests {
         let mut spans = Vec::new();
         let limits = resp::Limits { bulk_bytes_max: 1 << 20, authenticated: true };
         resp::RequestParser::default().parse(&bytes, limits, &mut spans).unwrap();
-        let kept = cut_args(&Args::new(&bytes, &spans));
+        let get = crate::table::CommandTable::get().find(b"mget").expect("there is MGET");
+        let kept = cut_args(get, &Args::new(&bytes, &spans));
         assert_eq!(kept.len(), SLOW_ARGS_MAX);
         assert_eq!(*kept[SLOW_ARGS_MAX - 1], *b"... (9969 more arguments)");
         assert!(kept.capacity() < 100, "{}", kept.capacity());

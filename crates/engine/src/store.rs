@@ -352,6 +352,15 @@ impl Store {
         None
     }
 
+    /// As [`Store::look`], for a command that looks at how a key is kept: nobody is told of a miss.
+    pub fn look_quietly(&mut self, key: &[u8]) -> Option<&Entry> {
+        match self.exists(key) {
+            true => self.stats.hits += 1,
+            false => self.stats.misses += 1,
+        }
+        self.peek(key)
+    }
+
     #[cold]
     fn missed(&mut self, key: &[u8]) {
         self.stats.misses += 1;
@@ -471,6 +480,16 @@ impl Store {
         }
     }
 
+    /// As [`Store::string`] for a command that is going to change the key: the look is no read, so nothing is counted.
+    pub fn string_to_change<'a>(&'a mut self, key: &[u8], digits: &'a mut [u8; 20]) -> Result<Option<&'a [u8]>> {
+        match self.get_mut(key).map(|entry| entry.value()) {
+            None => Ok(None),
+            Some(ValueRef::Bytes(bytes)) => Ok(Some(bytes)),
+            Some(ValueRef::Int(n)) => Ok(Some(base::num::format_i64(n, digits))),
+            Some(_) => Err(WRONG_TYPE),
+        }
+    }
+
     // Changing.
 
     /// Sets a string, whatever the key held. A value whose time was up is removed by its time first, as everywhere.
@@ -538,6 +557,13 @@ impl Store {
             }
             None => false,
         }
+    }
+
+    /// Removes a key, live or past its time, whose place nothing takes: that it has expired is not told apart. Whether
+    /// there was one.
+    pub fn delete_unread(&mut self, key: &[u8]) -> bool {
+        let removed = self.remove(key);
+        removed.map(|entry| self.current_mut().discard(entry)).is_some()
     }
 
     /// Removes a key whose container has become empty, and says so.

@@ -56,6 +56,13 @@ pub struct Command {
 }
 
 impl Command {
+    /// The same command with another handler, for tests of what surrounds handlers.
+    #[cfg(test)]
+    pub(crate) fn with_handler(&self, run: Run) -> Self {
+        let Self { spec, index, flags, args_min, args_max, words, case, .. } = *self;
+        Self { spec, run, index, subcommands: Vec::new(), flags, args_min, args_max, words, case }
+    }
+
     /// The subcommand with this name.
     pub fn subcommand(&self, name: &[u8]) -> Option<&Command> {
         self.subcommands.iter().find(|c| c.own_name().as_bytes().eq_ignore_ascii_case(name))

@@ -153,8 +153,8 @@ fn events_effects_and_counts() {
             "rename_to c",
             "new d",
             "copy_to d",
-            "move_from c",
             "new c",
+            "move_from c",
             "move_to c"
         ]
     );

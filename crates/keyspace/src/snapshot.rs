@@ -25,12 +25,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub struct Keyspace {
     dbs: Vec<Db>,
     alive: Arc<AtomicUsize>,
+    #[cfg(debug_assertions)]
+    lent: u64,
 }
 
 impl Keyspace {
     /// So many empty databases.
     pub fn new(databases: usize) -> Keyspace {
-        Keyspace { dbs: (0..databases).map(|_| Db::new()).collect(), alive: Arc::default() }
+        Keyspace {
+            dbs: (0..databases).map(|_| Db::new()).collect(),
+            alive: Arc::default(),
+            #[cfg(debug_assertions)]
+            lent: 0,
+        }
     }
 
     /// How many databases there are.
@@ -44,9 +51,19 @@ impl Keyspace {
         &self.dbs[number]
     }
 
+    /// How often a database was lent to be changed, or exchanged: where this stands still, nothing has changed.
+    #[cfg(debug_assertions)]
+    pub fn lent(&self) -> u64 {
+        self.lent
+    }
+
     /// A database, to be changed; panics when there is none with that number.
     #[inline]
     pub fn db_mut(&mut self, number: usize) -> &mut Db {
+        #[cfg(debug_assertions)]
+        {
+            self.lent += 1;
+        }
         &mut self.dbs[number]
     }
 

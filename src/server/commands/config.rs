@@ -42,7 +42,7 @@ fn refused(name: &[u8], reason: &str) -> Error {
 /// CONFIG SET name value … : all of them or none.
 pub fn set(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
     if !a.len().is_multiple_of(2) {
-        return Err(Error::arity("config|set"));
+        return Err(error::SYNTAX);
     }
     let mut chosen: Vec<(&'static OptionSpec, &[u8])> = Vec::new();
     for i in (2..a.len()).step_by(2) {

@@ -314,10 +314,13 @@ fn no_touch(e: &mut Engine, a: &Args) -> Result {
 }
 
 fn pause(e: &mut Engine, a: &Args) -> Result {
+    if a.len() > 4 {
+        return Err(Error::subcommand_use("CLIENT", &a[1]));
+    }
     let writes_only = match a.get(3) {
         None => false,
-        Some(word) if is(word, "ALL") && a.len() == 4 => false,
-        Some(word) if is(word, "WRITE") && a.len() == 4 => true,
+        Some(word) if is(word, "ALL") => false,
+        Some(word) if is(word, "WRITE") => true,
         Some(_) => return Err(Error::fixed("ERR CLIENT PAUSE mode must be WRITE or ALL")),
     };
     let ms = int(&a[2]).map_err(|_| error::TIMEOUT_NOT_INTEGER)?;
@@ -356,10 +359,13 @@ fn reply(e: &mut Engine, a: &Args) -> Result {
 
 fn unblock(e: &mut Engine, a: &Args) -> Result {
     const UNBLOCKED: Error = Error::fixed("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+    if a.len() > 4 {
+        return Err(Error::subcommand_use("CLIENT", &a[1]));
+    }
     let with_error = match a.get(3) {
         None => false,
-        Some(word) if is(word, "timeout") && a.len() == 4 => false,
-        Some(word) if is(word, "error") && a.len() == 4 => true,
+        Some(word) if is(word, "timeout") => false,
+        Some(word) if is(word, "error") => true,
         Some(_) => return Err(Error::fixed("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
     };
     let id = int(&a[2])?;

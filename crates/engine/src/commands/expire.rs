@@ -41,11 +41,7 @@ impl Conditions {
                 () if is(word, "XX") => c.with = true,
                 () if is(word, "GT") => c.later = true,
                 () if is(word, "LT") => c.sooner = true,
-                () => {
-                    let mut text = b"ERR Unsupported option ".to_vec();
-                    text.extend_from_slice(word);
-                    return Err(Error::new(text));
-                }
+                () => return Err(Error::quoting("ERR Unsupported option ", word, "")),
             }
         }
         if c.without && (c.with || c.later || c.sooner) {

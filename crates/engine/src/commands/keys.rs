@@ -121,13 +121,13 @@ fn move_key(e: &mut Engine, a: &Args) -> Result {
         return Ok(());
     }
     let entry = e.store.remove(key).expect("the key was just found");
-    e.store.changed(Classes::GENERIC, "move_from", key, 1);
     within(e, to, |e| {
         // A replica's own clock may hide an entry that only the primary may remove.
         e.store.delete(key);
         e.store.insert_entry(entry);
-        e.store.changed(Classes::GENERIC, "move_to", key, 0);
     });
+    e.store.changed(Classes::GENERIC, "move_from", key, 1);
+    within(e, to, |e| e.store.changed(Classes::GENERIC, "move_to", key, 0));
     e.out.int(1);
     Ok(())
 }
@@ -263,7 +263,7 @@ fn flushall(e: &mut Engine, a: &Args) -> Result {
 }
 
 fn object_encoding(e: &mut Engine, a: &Args) -> Result {
-    match e.store.peek(&a[2]).map(super::encoding_of) {
+    match e.store.look_quietly(&a[2]).map(super::encoding_of) {
         Some(name) => e.out.bulk(name.as_bytes()),
         None => e.out.null(),
     }
@@ -278,7 +278,7 @@ fn object_refcount(e: &mut Engine, a: &Args) -> Result {
     let keeps_accesses =
         !matches!(e.config.maxmemory_policy, NoEviction | VolatileRandom | VolatileTtl | AllKeysRandom);
     let shares = !(e.config.maxmemory.get() > 0 && keeps_accesses);
-    match e.store.peek(&a[2]).map(Entry::value) {
+    match e.store.look_quietly(&a[2]).map(Entry::value) {
         Some(ValueRef::Int(n)) if shares && (0..SHARED_INTEGERS).contains(&n) => e.out.int(i64::from(i32::MAX)),
         Some(_) => e.out.int(1),
         None => e.out.null(),
@@ -287,7 +287,7 @@ fn object_refcount(e: &mut Engine, a: &Args) -> Result {
 }
 
 fn object_idletime(e: &mut Engine, a: &Args) -> Result {
-    let Some(access) = e.store.peek(&a[2]).map(Entry::access) else {
+    let Some(access) = e.store.look_quietly(&a[2]).map(Entry::access) else {
         e.out.null();
         return Ok(());
     };
@@ -301,7 +301,7 @@ fn object_idletime(e: &mut Engine, a: &Args) -> Result {
 }
 
 fn object_freq(e: &mut Engine, a: &Args) -> Result {
-    let Some(access) = e.store.peek(&a[2]).map(Entry::access) else {
+    let Some(access) = e.store.look_quietly(&a[2]).map(Entry::access) else {
         e.out.null();
         return Ok(());
     };

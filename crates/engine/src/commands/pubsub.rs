@@ -1,7 +1,7 @@
 //! SUBSCRIBE and its like, PUBLISH, PUBSUB.
 
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pubsub::Kind;
 use crate::table::Run;
 use base::glob::glob_matches;
@@ -80,7 +80,10 @@ fn spublish(e: &mut Engine, a: &Args) -> Result {
     Ok(())
 }
 
-fn list(e: &mut Engine, a: &Args, shard: bool) {
+fn list(e: &mut Engine, a: &Args, shard: bool) -> Result {
+    if a.len() > 3 {
+        return Err(Error::subcommand_use("PUBSUB", &a[1]));
+    }
     let table = if shard { &e.pubsub.shard } else { &e.pubsub.channels };
     let wanted: Vec<&[u8]> = table
         .keys()
@@ -91,6 +94,7 @@ fn list(e: &mut Engine, a: &Args, shard: bool) {
     for name in wanted {
         e.out.bulk(name);
     }
+    Ok(())
 }
 
 fn count(e: &mut Engine, a: &Args, shard: bool) {
@@ -104,13 +108,11 @@ fn count(e: &mut Engine, a: &Args, shard: bool) {
 }
 
 fn channels(e: &mut Engine, a: &Args) -> Result {
-    list(e, a, false);
-    Ok(())
+    list(e, a, false)
 }
 
 fn shardchannels(e: &mut Engine, a: &Args) -> Result {
-    list(e, a, true);
-    Ok(())
+    list(e, a, true)
 }
 
 fn numsub(e: &mut Engine, a: &Args) -> Result {

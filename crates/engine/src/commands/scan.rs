@@ -76,6 +76,7 @@ impl<'a> ScanOptions<'a> {
 
 /// The cursor of a walk, as C's `strtoul` reads it: nothing is 0, and a sign is allowed.
 pub fn cursor(arg: &[u8]) -> Result<u64> {
+    let arg = error::up_to_zero(arg);
     let (negative, digits) = match arg {
         [b'-', digits @ ..] => (true, digits),
         [b'+', digits @ ..] => (false, digits),
@@ -118,11 +119,13 @@ fn scan(e: &mut Engine, a: &Args) -> Result {
     reply_portion(&mut e.out, |out| {
         let mut n = 0;
         let next = store.current().scan(position, options.count, |entry| {
-            let wanted =
-                options.matches(entry.key()) && options.kind.is_none_or(|kind| is(kind, KeyKind::of(entry).name()));
-            if wanted && store.is_expired(entry) {
+            if !options.matches(entry.key()) {
+                return;
+            }
+            // Asking for its type is a look, which a key that is past its time does not outlive.
+            if store.is_expired(entry) {
                 expired.push(entry.key().into());
-            } else if wanted {
+            } else if options.kind.is_none_or(|kind| is(kind, KeyKind::of(entry).name())) {
                 out.bulk(entry.key());
                 n += 1;
             }
@@ -168,6 +171,8 @@ mod tests {
         for (given, expected) in [
             ("", Some(0)),
             ("0", Some(0)),
+            ("\0", Some(0)),
+            ("17\0x", Some(17)),
             ("17", Some(17)),
             ("+1", Some(1)),
             ("-1", Some(u64::MAX)),

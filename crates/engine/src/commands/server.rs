@@ -85,7 +85,7 @@ fn monitor(e: &mut Engine, _: &Args) -> Result {
 fn slowlog_get(e: &mut Engine, a: &Args) -> Result {
     let count = match a.get(2) {
         None => 10,
-        Some(_) if a.len() > 3 => return Err(Error::unknown_subcommand("slowlog", &a[1])),
+        Some(_) if a.len() > 3 => return Err(Error::subcommand_use("SLOWLOG", &a[1])),
         Some(word) => match int(word) {
             Ok(-1) => usize::MAX,
             Ok(n) if n >= 0 => n as usize,

@@ -190,7 +190,6 @@ fn result(operation: Operation, sets: &[Option<&Set>], limits: &Limits) -> (Set,
 fn store(e: &mut Engine, a: &Args, operation: Operation) -> Result {
     let to = &a[1];
     check(&mut e.store, a.iter_from(2))?;
-    e.store.expire_if_due(to);
     let sets: Vec<Option<&Set>> = a.iter_from(2).map(|key| e.store.set_at(key)).collect();
     let (set, made) = result(operation, &sets, &e.store.limits);
     if let Some(made) = made {
@@ -203,9 +202,10 @@ fn store(e: &mut Engine, a: &Args, operation: Operation) -> Result {
             Operation::Union => "sunionstore",
             Operation::Difference => "sdiffstore",
         };
+        e.store.expire_if_due(to);
         e.store.insert(to, Value::Set(set), None);
         e.store.changed(Classes::SET, event, to, 1);
-    } else if e.store.delete(to) {
+    } else if e.store.delete_unread(to) {
         e.store.changed(Classes::GENERIC, "del", to, 1);
     }
     e.out.int(len as i64);

@@ -63,11 +63,14 @@ fn srem(e: &mut Engine, a: &Args) -> Result {
 
 fn smove(e: &mut Engine, a: &Args) -> Result {
     let (from, to, member) = (&a[1], &a[2], &a[3]);
-    if !e.store.holds(from, KeyKind::Set)? {
+    let there = e.store.holds(from, KeyKind::Set);
+    // Both are looked at before anything is answered.
+    let target = e.store.holds(to, KeyKind::Set);
+    if !there? {
         e.out.int(0);
         return Ok(());
     }
-    e.store.holds(to, KeyKind::Set)?;
+    target?;
     let limits = e.store.limits;
     let set = e.store.set_mut(from)?.expect("it was just seen");
     let moved = if from == to { set.contains(member) } else { set.remove(member) };
@@ -227,6 +230,8 @@ fn spop_many(e: &mut Engine, key: &[u8], n: usize) -> Result {
     if n >= len {
         e.out.set(len);
         set.iter().for_each(|member| bulk_elem(&mut e.out, member));
+        // Redis reads the whole set as SMEMBERS does, and counts it.
+        e.store.stats.hits += 1;
         e.store.changed(Classes::SET, "spop", key, len as u64);
         e.store.delete(key);
         e.store.notify(Classes::GENERIC, "del", key);

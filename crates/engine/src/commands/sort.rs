@@ -181,7 +181,7 @@ fn run(e: &mut Engine, a: &Args, read_only: bool) -> Result {
                 e.store.expire_if_due(destination);
                 e.store.insert(destination, Value::List(list), None);
                 e.store.changed(Classes::LIST, "sortstore", destination, n as u64);
-            } else if e.store.delete(destination) {
+            } else if e.store.delete_unread(destination) {
                 e.store.changed(Classes::GENERIC, "del", destination, 1);
             }
             e.out.int(n as i64);

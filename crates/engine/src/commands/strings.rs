@@ -268,7 +268,7 @@ fn check_length(e: &Engine, len: Option<usize>) -> Result {
 
 fn append(e: &mut Engine, a: &Args) -> Result {
     let mut digits = [0; 20];
-    let old = e.store.string(&a[1], &mut digits)?.map(<[u8]>::len);
+    let old = e.store.string_to_change(&a[1], &mut digits)?.map(<[u8]>::len);
     check_length(e, old.unwrap_or(0).checked_add(a[2].len()))?;
     let len = match old {
         None => {
@@ -289,7 +289,7 @@ fn setrange(e: &mut Engine, a: &Args) -> Result {
     let offset = int(&a[2])?;
     let offset = usize::try_from(offset).map_err(|_| error::OFFSET_OUT_OF_RANGE)?;
     let mut digits = [0; 20];
-    let old = e.store.string(&a[1], &mut digits)?.map(<[u8]>::len);
+    let old = e.store.string_to_change(&a[1], &mut digits)?.map(<[u8]>::len);
     if a[3].is_empty() {
         e.out.int(old.unwrap_or(0) as i64);
         return Ok(());
@@ -401,7 +401,7 @@ fn increment(e: &mut Engine, key: &[u8], by: i64) -> Result {
 
 fn incrbyfloat(e: &mut Engine, a: &Args) -> Result {
     let mut digits = [0; 20];
-    let old = match e.store.string(&a[1], &mut digits)? {
+    let old = match e.store.string_to_change(&a[1], &mut digits)? {
         Some(bytes) => LongDouble::parse(bytes).ok_or(error::NOT_FLOAT)?,
         None => LongDouble::from_i64(0),
     };
@@ -421,6 +421,12 @@ fn incrbyfloat(e: &mut Engine, a: &Args) -> Result {
 const LCS_CELLS_MAX: usize = 1 << 28;
 
 fn lcs(e: &mut Engine, a: &Args) -> Result {
+    let wrong = |_| Error::fixed("ERR The specified keys must contain string values");
+    let mut digits = [0; 20];
+    // Both keys are read before either is found wrong, and before the options.
+    let mut read = |key: &[u8]| e.store.string(key, &mut digits).map(|text| text.unwrap_or(b"").to_vec());
+    let (x, y) = (read(&a[1]), read(&a[2]));
+    let (x, y) = (x.map_err(wrong)?, y.map_err(wrong)?);
     let (mut want_len, mut want_idx, mut with_match_len, mut min_match_len) = (false, false, false, 0);
     let mut i = 3;
     while i < a.len() {
@@ -439,10 +445,6 @@ fn lcs(e: &mut Engine, a: &Args) -> Result {
     if want_len && want_idx {
         return Err(Error::fixed("ERR If you want both the length and indexes, please just use IDX."));
     }
-    let wrong = |_| Error::fixed("ERR The specified keys must contain string values");
-    let mut digits = [0; 20];
-    let x = e.store.string(&a[1], &mut digits).map_err(wrong)?.unwrap_or(b"").to_vec();
-    let y = e.store.string(&a[2], &mut digits).map_err(wrong)?.unwrap_or(b"").to_vec();
     let (rows, columns) = (x.len() + 1, y.len() + 1);
     if rows.checked_mul(columns).is_none_or(|cells| cells > LCS_CELLS_MAX) {
         return Err(Error::fixed("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len"));

@@ -86,7 +86,8 @@ fn watch(e: &mut Engine, a: &Args) -> Result {
         if e.store.watches(name, key) {
             continue;
         }
-        let was_there = e.store.exists(name);
+        // Watching is no look: a key that is past its time is not there, and stays to be found by somebody who reads.
+        let was_there = e.store.kind_of(db, name).is_some();
         e.client().watched.push(Watched { db, key: name.into(), was_there });
         e.store.watch(name, key);
     }

@@ -29,6 +29,8 @@ pub enum Mutability {
     Hidden,
     /// Only at the start, and only shown when asked for by its exact name.
     FixedHidden,
+    /// By `CONFIG SET` at any time; its value is a secret or says who knows one, and stands in no log.
+    Secret,
 }
 
 impl Mutability {
@@ -37,9 +39,14 @@ impl Mutability {
         matches!(self, Self::Hidden | Self::FixedHidden)
     }
 
+    /// Whether its value may be shown to nobody but those who ask for it with `CONFIG GET`.
+    pub fn is_secret(self) -> bool {
+        matches!(self, Self::Secret)
+    }
+
     /// Whether it may be changed while the server runs.
     pub fn is_live(self) -> bool {
-        matches!(self, Self::Live | Self::Hidden)
+        matches!(self, Self::Live | Self::Hidden | Self::Secret)
     }
 }
 

@@ -125,8 +125,8 @@ options! {
     unixsocketgroup: Text = "".into(), "unixsocketgroup", Fixed;
     pidfile: Text = "".into(), "pidfile", Fixed;
     replica_announce_ip: Text = "".into(), "replica-announce-ip" | "slave-announce-ip", Live;
-    primaryuser: Text = "".into(), "masteruser" | "primaryuser", Live;
-    primaryauth: Text = "".into(), "masterauth" | "primaryauth", Live;
+    primaryuser: Text = "".into(), "masteruser" | "primaryuser", Secret;
+    primaryauth: Text = "".into(), "masterauth" | "primaryauth", Secret;
     cluster_announce_ip: Text = "".into(), "cluster-announce-ip", Live;
     cluster_announce_hostname: Text = "".into(), "cluster-announce-hostname", Live;
     cluster_announce_human_nodename: Text = "".into(), "cluster-announce-human-nodename", Live;
@@ -149,7 +149,7 @@ options! {
     proc_title_template: TitleTemplate = TitleTemplate("{title} {listen-addr} {server-mode}".into()), "proc-title-template", Live;
     bind_source_addr: Text = "".into(), "bind-source-addr", Live;
     logfile: Text = "".into(), "logfile", Fixed;
-    requirepass: Text = "".into(), "requirepass", Live;
+    requirepass: Text = "".into(), "requirepass", Secret;
     locale_collate: Text = "".into(), "locale-collate", Live;
     supervised: Supervised = Supervised::No, "supervised", Fixed;
     syslog_facility: SyslogFacility = SyslogFacility::Local0, "syslog-facility", Fixed;
@@ -279,10 +279,10 @@ options! {
     tls_session_cache_timeout: Seconds = Int(300), "tls-session-cache-timeout", Live;
     tls_cert_file: Text = "".into(), "tls-cert-file", Live;
     tls_key_file: Text = "".into(), "tls-key-file", Live;
-    tls_key_file_pass: Text = "".into(), "tls-key-file-pass", Live;
+    tls_key_file_pass: Text = "".into(), "tls-key-file-pass", Secret;
     tls_client_cert_file: Text = "".into(), "tls-client-cert-file", Live;
     tls_client_key_file: Text = "".into(), "tls-client-key-file", Live;
-    tls_client_key_file_pass: Text = "".into(), "tls-client-key-file-pass", Live;
+    tls_client_key_file_pass: Text = "".into(), "tls-client-key-file-pass", Secret;
     tls_dh_params_file: Text = "".into(), "tls-dh-params-file", Live;
     tls_ca_cert_file: Text = "".into(), "tls-ca-cert-file", Live;
     tls_ca_cert_dir: Text = "".into(), "tls-ca-cert-dir", Live;

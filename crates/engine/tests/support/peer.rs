@@ -2,6 +2,7 @@
 
 use resp::{encode_command, parse_value};
 use std::io::{Read, Write};
+use std::ops::{Deref, DerefMut};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -14,7 +15,23 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Peer {
     process: Child,
     folder: PathBuf,
-    stream: UnixStream,
+    connection: Connection,
+}
+
+/// A connection to it.
+pub struct Connection(UnixStream);
+
+impl Deref for Peer {
+    type Target = Connection;
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Peer {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
 }
 
 impl Peer {
@@ -25,7 +42,7 @@ impl Peer {
         std::fs::create_dir_all(&folder).expect("the temporary folder can be written");
         let socket = folder.join("socket");
         let process = Command::new("redis-server")
-            .args(["--port", "0", "--save", "", "--appendonly", "no", "--dir"])
+            .args(["--port", "0", "--save", "", "--appendonly", "no", "--enable-debug-command", "yes", "--dir"])
             .arg(&folder)
             .arg("--unixsocket")
             .arg(&socket)
@@ -37,19 +54,42 @@ impl Peer {
             std::fs::remove_dir_all(&folder).expect("the folder was just made");
             return None;
         };
-        Some(Self { process, folder, stream: connect(&socket) })
+        Some(Self { process, folder, connection: Connection(connect(&socket)) })
+    }
+
+    /// A further connection.
+    pub fn another(&self) -> Connection {
+        Connection(connect(&self.folder.join("socket")))
+    }
+}
+
+impl Connection {
+    /// Sends a request without waiting for its reply.
+    pub fn send<W: AsRef<[u8]>>(&mut self, words: &[W]) {
+        let mut request = Vec::new();
+        encode_command(&mut request, words.iter().map(AsRef::as_ref));
+        self.write(&request);
+    }
+
+    /// Sends bytes as they are.
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).expect("the peer reads");
+    }
+
+    /// Waits for bytes and adds them to `input`.
+    pub fn receive(&mut self, input: &mut Vec<u8>) {
+        let mut part = [0; 65536];
+        let n = self.0.read(&mut part).expect("the peer answers");
+        assert!(n > 0, "the peer has closed the connection");
+        input.extend_from_slice(&part[..n]);
     }
 
     /// The bytes of the reply to a request.
     pub fn run<W: AsRef<[u8]>>(&mut self, words: &[W]) -> Vec<u8> {
-        let mut request = Vec::new();
-        encode_command(&mut request, words.iter().map(AsRef::as_ref));
-        self.stream.write_all(&request).expect("the peer reads");
-        let (mut reply, mut part) = (Vec::new(), [0; 65536]);
+        self.send(words);
+        let mut reply = Vec::new();
         loop {
-            let n = self.stream.read(&mut part).expect("the peer answers");
-            assert!(n > 0, "the peer has closed the connection");
-            reply.extend_from_slice(&part[..n]);
+            self.receive(&mut reply);
             if parse_value(&reply).expect("the peer's replies are well-formed").is_some() {
                 return reply;
             }

@@ -154,6 +154,10 @@ pub fn zadd(e: &mut Engine, a: &Args) -> Result {
 
 /// `ZINCRBY key increment member`
 pub fn zincrby(e: &mut Engine, a: &Args) -> Result {
+    // As in Redis an option of ZADD in the place of the score is one here as well, and leaves no pair.
+    if ["NX", "XX", "GT", "LT", "CH", "INCR"].iter().any(|option| is(&a[2], option)) {
+        return Err(error::SYNTAX);
+    }
     let outcome = add(e, a, 2, Conditions { increment: true, ..Conditions::default() })?;
     let score = outcome.last_score.expect("without conditions every member gets its score");
     reply_score(&mut e.out, score);

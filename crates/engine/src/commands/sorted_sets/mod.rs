@@ -106,7 +106,7 @@ fn store_result(e: &mut Engine, destination: &[u8], result: ZSet, event: &'stati
         e.store.expire_if_due(destination);
         e.store.insert(destination, Value::ZSet(result), None);
         e.store.changed(Classes::ZSET, event, destination, 1);
-    } else if e.store.delete(destination) {
+    } else if e.store.delete_unread(destination) {
         e.store.changed(Classes::GENERIC, "del", destination, 1);
     }
     e.out.int(n as i64);
