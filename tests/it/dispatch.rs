@@ -236,6 +236,30 @@ const DIALOGUES: &[Dialogue] = &[
         ),
         (&[b"REPLCONF", b"\xff", b"1"], b"-ERR Unrecognized REPLCONF option: \xff\r\n"),
     ],
+    // Too many words for a subcommand.
+    &[
+        (
+            &[b"PUBSUB", b"channels", b"a", b"b"],
+            b"-ERR unknown subcommand or wrong number of arguments for 'channels'. Try PUBSUB HELP.\r\n",
+        ),
+        (
+            &[b"PUBSUB", b"SHARDCHANNELS", b"a", b"b"],
+            b"-ERR unknown subcommand or wrong number of arguments for 'SHARDCHANNELS'. Try PUBSUB HELP.\r\n",
+        ),
+        (
+            &[b"SLOWLOG", b"GET", b"1", b"b"],
+            b"-ERR unknown subcommand or wrong number of arguments for 'GET'. Try SLOWLOG HELP.\r\n",
+        ),
+        (
+            &[b"CLIENT", b"PAUSE", b"1", b"ALL", b"x"],
+            b"-ERR unknown subcommand or wrong number of arguments for 'PAUSE'. Try CLIENT HELP.\r\n",
+        ),
+        (
+            &[b"CLIENT", b"UNBLOCK", b"1", b"ERROR", b"x"],
+            b"-ERR unknown subcommand or wrong number of arguments for 'UNBLOCK'. Try CLIENT HELP.\r\n",
+        ),
+        (&[b"CONFIG", b"SET", b"maxmemory", b"0", b"x"], b"-ERR syntax error\r\n"),
+    ],
     // The words are looked at before the time.
     &[
         (&[b"SET", b"k", b"v", b"EX", b"abc", b"foo"], b"-ERR syntax error\r\n"),
@@ -364,5 +388,49 @@ fn exec_before_the_password_is_refused_as_a_transaction() {
         let expected = "EXECABORT Transaction discarded because of: NOAUTH Authentication required.";
         assert_eq!(text(&client.call(&["EXEC"])), expected, "{product:?}");
         assert_eq!(text(&client.call(&["MULTI"])), "NOAUTH Authentication required.", "{product:?}");
+    }
+}
+
+#[test]
+fn secrets_stand_neither_in_the_slow_log_nor_before_monitors() {
+    const SECRET: &str = "s3cret";
+    for product in products() {
+        let options = ["--slowlog-log-slower-than", "0", "--rename-command", "AUTH", "LOGIN"];
+        let server = Server::start(product, &options);
+        let mut monitor = server.client();
+        monitor.ok(&["MONITOR"]);
+        let mut client = server.client();
+        for line in [
+            "CONFIG SET masteruser s3cret",
+            "CONFIG SET masterauth s3cret maxmemory 0",
+            "CONFIG SET maxmemory 0 MasterUser s3cret",
+            "CONFIG SET requirepass s3cret",
+            "LOGIN s3cret",
+            "LOGIN default s3cret",
+            "HELLO 2 AUTH default s3cret SETNAME me",
+            "CONFIG SET tls-key-file-pass s3cret",
+            "CONFIG SET tls-client-key-file-pass s3cret",
+            "CONFIG SET primaryuser s3cret primaryauth s3cret",
+            "PING end",
+        ] {
+            // A server without TLS, or of older names, refuses some.
+            client.call(&line.split(' ').collect::<Vec<_>>());
+        }
+        let Value::Array(slow) = client.call(&["SLOWLOG", "GET", "-1"]) else { panic!("the slow log is an array") };
+        let shown: Vec<String> = slow.iter().map(|entry| format!("{entry:?}")).collect();
+        assert!(slow.len() > 8, "{product:?}: {shown:?}");
+        for entry in &slow {
+            let Value::Array(parts) = entry else { panic!("{entry:?}") };
+            let words = crate::support::client::texts(&parts[3]).join(" ");
+            let known = product == Product::Ours || !(words.contains("tls-") || words.contains("primary"));
+            assert!(!words.contains(SECRET) || !known, "{product:?}: {words}");
+        }
+        loop {
+            let line = text(&monitor.reply());
+            assert!(!line.contains(SECRET), "{product:?}: {line}");
+            if line.ends_with("\"PING\" \"end\"") {
+                break;
+            }
+        }
     }
 }

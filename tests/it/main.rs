@@ -12,6 +12,7 @@ mod cut_streams;
 mod dispatch;
 mod failover;
 mod hostile_primary;
+mod info;
 mod links;
 mod maxmemory;
 mod mounted;

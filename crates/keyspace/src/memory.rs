@@ -132,6 +132,29 @@ pub fn free_in_background(on: bool) {
     let _ = tikv_jemalloc_ctl::background_thread::write(on);
 }
 
+/// Bytes as the allocator sees them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Allocator {
+    /// Handed out.
+    pub allocated: u64,
+    /// In pages that hold something that was handed out.
+    pub active: u64,
+    /// In pages that the system has given it memory for.
+    pub resident: u64,
+}
+
+/// What the allocator counts now; zeros where it counts nothing.
+pub fn allocator() -> Allocator {
+    // Its figures are those of the moment when they were last brought up to date.
+    let _ = tikv_jemalloc_ctl::epoch::advance();
+    let bytes = |read: Result<usize, tikv_jemalloc_ctl::Error>| read.map_or(0, |n| n as u64);
+    Allocator {
+        allocated: bytes(tikv_jemalloc_ctl::stats::allocated::read()),
+        active: bytes(tikv_jemalloc_ctl::stats::active::read()),
+        resident: bytes(tikv_jemalloc_ctl::stats::resident::read()),
+    }
+}
+
 /// The allocator's own report of all that it holds.
 pub fn report() -> String {
     let mut text = Vec::new();

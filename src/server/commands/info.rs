@@ -1,5 +1,6 @@
 //! INFO: sections and fields as Redis 7.2 prints them, and what only we can tell.
 
+use super::memory::{Figures, more, ratio};
 use crate::server::link::LinkState;
 use crate::server::outside::Outside;
 use crate::server::{REDIS_VERSION, clock};
@@ -20,6 +21,7 @@ const SECTIONS: &[Section] = &[
     ("stats", stats),
     ("replication", replication),
     ("cpu", cpu),
+    ("modules", modules),
     ("errorstats", errorstats),
     ("cluster", cluster),
     ("keyspace", keyspace_section),
@@ -76,7 +78,7 @@ fn server(o: &mut Outside, e: &mut Engine, text: &mut String) {
         "redis_mode": o.mode(),
         "server_name": "rekindle",
         "rekindle_version": env!("CARGO_PKG_VERSION"),
-        "os": std::env::consts::OS,
+        "os": operating_system(),
         "arch_bits": 64,
         "monotonic_clock": "POSIX clock_gettime",
         "multiplexing_api": o.facts.backend,
@@ -111,6 +113,12 @@ fn server(o: &mut Outside, e: &mut Engine, text: &mut String) {
     if !e.config.unixsocket.get().is_empty() {
         let _ = write!(text, "listener{listener}:name=unix,bind={}\r\n", e.config.unixsocket.get());
     }
+}
+
+/// The system's name, its release and the machine's kind, as `uname` prints them.
+fn operating_system() -> String {
+    let of = |file: &str| std::fs::read_to_string(format!("/proc/sys/kernel/{file}")).unwrap_or_default();
+    format!("{} {} {}", of("ostype").trim(), of("osrelease").trim(), std::env::consts::ARCH)
 }
 
 fn sentinel(o: &mut Outside, _: &mut Engine, text: &mut String) {
@@ -176,33 +184,25 @@ pub fn client_bytes(e: &Engine) -> [usize; 2] {
 }
 
 fn memory(o: &mut Outside, e: &mut Engine, text: &mut String) {
-    let used = keyspace::memory::used_memory() as u64;
-    let peak = (e.stats.peak_memory as u64).max(used);
-    let resident = resident_bytes();
+    let f = Figures::of(o, e);
+    let a = f.allocator;
     let total = total_memory();
     let limit = e.config.maxmemory.get() as u64;
-    let log = o.log.memory_bytes();
-    let backlog = log - o.log_beyond_backlog(e);
-    let [clients, mut replicas] = client_bytes(e);
-    if e.count_class(Class::Replica) > 0 {
-        replicas += o.log_beyond_backlog(e);
-    }
-    let ratio = |a: u64, b: u64| if b == 0 { 0.0 } else { a as f64 / b as f64 };
     fields!(text,
-        "used_memory": used,
-        "used_memory_human": human(used),
-        "used_memory_rss": resident,
-        "used_memory_rss_human": human(resident),
-        "used_memory_peak": peak,
-        "used_memory_peak_human": human(peak),
-        "used_memory_peak_perc": format_args!("{:.2}%", 100.0 * ratio(used, peak)),
-        "used_memory_overhead": backlog + clients + replicas,
-        "used_memory_startup": o.saving.startup_memory,
-        "used_memory_dataset": used.saturating_sub((backlog + clients + replicas + o.saving.startup_memory) as u64),
-        "used_memory_dataset_perc": format_args!("{:.2}%", 100.0 * ratio(used.saturating_sub((backlog + clients + replicas + o.saving.startup_memory) as u64), used)),
-        "allocator_allocated": used,
-        "allocator_active": resident,
-        "allocator_resident": resident,
+        "used_memory": f.used,
+        "used_memory_human": human(f.used),
+        "used_memory_rss": f.resident,
+        "used_memory_rss_human": human(f.resident),
+        "used_memory_peak": f.peak,
+        "used_memory_peak_human": human(f.peak),
+        "used_memory_peak_perc": format_args!("{:.2}%", 100.0 * ratio(f.used, f.peak)),
+        "used_memory_overhead": f.overhead(),
+        "used_memory_startup": f.startup,
+        "used_memory_dataset": f.dataset(),
+        "used_memory_dataset_perc": format_args!("{:.2}%", f.dataset_percentage()),
+        "allocator_allocated": a.allocated,
+        "allocator_active": a.active,
+        "allocator_resident": a.resident,
         "total_system_memory": total,
         "total_system_memory_human": human(total),
         "used_memory_lua": 0,
@@ -221,19 +221,19 @@ fn memory(o: &mut Outside, e: &mut Engine, text: &mut String) {
         "maxmemory": limit,
         "maxmemory_human": human(limit),
         "maxmemory_policy": engine::config::values::OptionValue::show(&e.config.maxmemory_policy),
-        "allocator_frag_ratio": format_args!("{:.2}", ratio(resident, used)),
-        "allocator_frag_bytes": resident.saturating_sub(used),
-        "allocator_rss_ratio": format_args!("{:.2}", 1.0),
-        "allocator_rss_bytes": 0,
-        "rss_overhead_ratio": format_args!("{:.2}", 1.0),
-        "rss_overhead_bytes": 0,
-        "mem_fragmentation_ratio": format_args!("{:.2}", ratio(resident, used)),
-        "mem_fragmentation_bytes": resident as i64 - used as i64,
+        "allocator_frag_ratio": format_args!("{:.2}", ratio(a.active, a.allocated)),
+        "allocator_frag_bytes": more(a.active, a.allocated),
+        "allocator_rss_ratio": format_args!("{:.2}", ratio(a.resident, a.active)),
+        "allocator_rss_bytes": more(a.resident, a.active),
+        "rss_overhead_ratio": format_args!("{:.2}", ratio(f.resident, a.resident)),
+        "rss_overhead_bytes": more(f.resident, a.resident),
+        "mem_fragmentation_ratio": format_args!("{:.2}", ratio(f.resident, f.used)),
+        "mem_fragmentation_bytes": more(f.resident, f.used),
         "mem_not_counted_for_evict": e.uncounted_bytes,
-        "mem_replication_backlog": backlog,
-        "mem_total_replication_buffers": log,
-        "mem_clients_slaves": replicas,
-        "mem_clients_normal": clients,
+        "mem_replication_backlog": f.backlog,
+        "mem_total_replication_buffers": o.log.memory_bytes(),
+        "mem_clients_slaves": f.replicas,
+        "mem_clients_normal": f.clients,
         "mem_cluster_links": 0,
         "mem_aof_buffer": 0,
         "mem_allocator": "jemalloc",
@@ -417,19 +417,31 @@ fn replication(o: &mut Outside, e: &mut Engine, text: &mut String) {
     );
 }
 
+/// Seconds that a process or thread has spent: in user space and in the kernel, and its ended children likewise.
+fn cpu_seconds(stat_file: &str) -> [f64; 4] {
+    let stat = std::fs::read_to_string(stat_file).unwrap_or_default();
+    // The fields after the command's name, which may hold spaces; the times are in hundredths of a second, as the kernel
+    // fixes them for user space.
+    let mut fields = stat.rsplit(") ").next().unwrap_or("").split(' ').skip(11);
+    [(); 4].map(|()| fields.next().and_then(|f| f.parse::<f64>().ok()).unwrap_or(0.0) / 100.0)
+}
+
 fn cpu(_: &mut Outside, _: &mut Engine, text: &mut String) {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The fields after the command's name, which may hold spaces; user and system time are in
-    // hundredths of a second, as the kernel fixes them for user space.
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or("").split(' ').collect();
-    let seconds = |i: usize| fields.get(i).and_then(|f| f.parse::<f64>().ok()).unwrap_or(0.0) / 100.0;
+    let [user, sys, children_user, children_sys] = cpu_seconds("/proc/self/stat");
+    // Commands run on the main thread, and INFO is one.
+    let [main_user, main_sys, ..] = cpu_seconds("/proc/thread-self/stat");
     fields!(text,
-        "used_cpu_sys": format_args!("{:.6}", seconds(12)),
-        "used_cpu_user": format_args!("{:.6}", seconds(11)),
-        "used_cpu_sys_children": format_args!("{:.6}", seconds(14)),
-        "used_cpu_user_children": format_args!("{:.6}", seconds(13)),
+        "used_cpu_sys": format_args!("{sys:.6}"),
+        "used_cpu_user": format_args!("{user:.6}"),
+        "used_cpu_sys_children": format_args!("{children_sys:.6}"),
+        "used_cpu_user_children": format_args!("{children_user:.6}"),
+        "used_cpu_sys_main_thread": format_args!("{main_sys:.6}"),
+        "used_cpu_user_main_thread": format_args!("{main_user:.6}"),
     );
 }
+
+/// Modules that are loaded; there is nothing that could load one.
+fn modules(_: &mut Outside, _: &mut Engine, _: &mut String) {}
 
 fn debug(_: &mut Outside, e: &mut Engine, text: &mut String) {
     let rounds = &e.stats.rounds;
