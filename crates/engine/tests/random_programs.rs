@@ -336,7 +336,9 @@ fn fill(shape: &str, same: Same, rng: &mut Rng) -> Vec<Vec<u8>> {
         .split(' ')
         .map(|word| {
             let Some(hole) = word.strip_prefix('$') else { return word.as_bytes().to_vec() };
-            if rng.below(30) == 0 {
+            // How often chance picks is bounded by the count alone: two thousand million answers are no test.
+            let is_picking = shape.contains("RANDMEMBER") || shape.contains("RANDFIELD");
+            if rng.below(30) == 0 && !is_picking {
                 return HOSTILE[rng.below(HOSTILE.len() as u64) as usize].to_vec();
             }
             match hole {
@@ -367,7 +369,7 @@ fn fill(shape: &str, same: Same, rng: &mut Rng) -> Vec<Vec<u8>> {
     // 7.2 lets these have more words, or fewer, than 7.0.
     let is_newer = ["ZRANK", "ZREVRANK", "COMMAND"].iter().any(|name| shape.starts_with(name));
     match rng.below(100) {
-        _ if is_newer => {}
+        _ if is_newer || shape.contains("RANDMEMBER") || shape.contains("RANDFIELD") => {}
         // What chance picks has another form without its count.
         0 if same != All => {}
         0 => drop(words.pop()),
