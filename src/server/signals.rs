@@ -49,7 +49,14 @@ const IGNORED: [(i32, &str); 7] = [
 /// As of the operating system.
 pub fn take() -> Result<Signals, String> {
     let named = STOPS.iter().chain(&IGNORED).map(|(signal, _)| *signal);
-    Signals::new(named.chain([SIGALRM]).chain(REAL_TIME)).map_err(|e| format!("Can't watch for signals: {e}"))
+    let signals = Signals::new(named.chain([SIGALRM])).map_err(|e| format!("Can't watch for signals: {e}"))?;
+    for signal in REAL_TIME {
+        // A program that runs this one, as valgrind does, may keep some of them for itself.
+        if let Err(error) = signals.add_signal(signal) {
+            log!(Debug, "Can't watch for signal {signal}: {error}");
+        }
+    }
+    Ok(signals)
 }
 
 /// The name of a signal that stops the server.

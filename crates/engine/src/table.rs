@@ -59,8 +59,9 @@ impl Command {
     /// The same command with another handler, for tests of what surrounds handlers.
     #[cfg(test)]
     pub(crate) fn with_handler(&self, run: Run) -> Self {
-        let Self { spec, index, flags, args_min, args_max, words, case, .. } = *self;
-        Self { spec, run, index, subcommands: Vec::new(), flags, args_min, args_max, words, case }
+        let Self { spec, index, flags, streamed, while_receiving, args_min, args_max, words, case, .. } = *self;
+        let subcommands = Vec::new();
+        Self { spec, run, index, subcommands, flags, streamed, while_receiving, args_min, args_max, words, case }
     }
 
     /// The subcommand with this name.

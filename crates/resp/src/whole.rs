@@ -54,7 +54,7 @@ impl Arrival {
 mod tests {
     use super::*;
     use crate::parse_value;
-    use alloc::vec::Vec;
+    use alloc::vec;
     use proptest::prelude::*;
 
     /// What it says of each beginning of `bytes` is what the parser finds there.
@@ -100,11 +100,10 @@ mod tests {
         #[test]
         fn it_agrees_with_the_parser_about_any_bytes(
             bytes in prop::collection::vec(prop_oneof![
-                Just(&b"*2\r\n"[..]), Just(b"%1\r\n"), Just(b"$1\r\nx\r\n"), Just(b":5\r\n"), Just(b"|1\r\n"), Just(b"~0\r\n"),
-                Just(b"+s\r\n"), Just(b"$-1\r\n"), Just(b"\r\n"), Just(b"$"), Just(b"9")], 0..20),
+                Just("*2\r\n"), Just("%1\r\n"), Just("$1\r\nx\r\n"), Just(":5\r\n"), Just("|1\r\n"), Just("~0\r\n"),
+                Just("+s\r\n"), Just("$-1\r\n"), Just("\r\n"), Just("$"), Just("9")], 0..20),
         ) {
-            let bytes: Vec<u8> = bytes.concat();
-            check(&bytes);
+            check(bytes.concat().as_bytes());
         }
     }
 }
