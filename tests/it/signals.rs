@@ -83,6 +83,7 @@ fn check(server: &mut Server, signal: &str, expected: Does) {
 fn no_signal_ends_a_server_unsaved_but_kill() {
     for product in products() {
         let mut server = Server::prepare(product, &["--save", "3600 1"]);
+        server.own_group = true;
         for (signal, does, redis_does) in SIGNALS {
             if !server.launched() {
                 assert!(server.launch(), "{}", server.log());
@@ -105,6 +106,7 @@ fn no_signal_ends_a_server_unsaved_but_kill() {
 #[test]
 fn a_sentinel_takes_signals_as_a_server_does() {
     let mut sentinel = Sentinel::prepare(Product::Ours, "sentinel monitor m 127.0.0.1 1 1\n");
+    sentinel.own_group = true;
     for (signal, does, _) in SIGNALS {
         if !sentinel.launched() {
             assert!(sentinel.launch(), "{}", sentinel.log());

@@ -11,6 +11,7 @@ pub use client::Client;
 use resp::Value;
 use std::collections::BTreeMap;
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -160,6 +161,9 @@ pub struct Server {
     pub folder: Folder,
     /// It is a sentinel: its options are those of its command line and nothing else.
     is_sentinel: bool,
+    /// It has a process group of its own, whose parent is this process: the kernel does not stop processes of an orphaned group by
+    /// TSTP, TTIN and TTOU, and that of the tests may be one.
+    pub own_group: bool,
     child: Option<Child>,
     client: Mutex<Option<Client>>,
     /// What clients go through where `CUT_STREAMS` is set.
@@ -206,7 +210,8 @@ impl Server {
         let options = options.iter().map(|o| (*o).to_owned()).collect();
         let (port, folder) = (free_port(), Folder::new());
         let (client, cutter) = (Mutex::new(None), OnceLock::new());
-        Self { product, port, folder, is_sentinel: false, child: None, client, cutter, password, options }
+        let (is_sentinel, own_group, child) = (false, false, None);
+        Self { product, port, folder, is_sentinel, own_group, child, client, cutter, password, options }
     }
 
     /// The command that starts it: a configuration file stands first where the options begin with one.
@@ -214,6 +219,9 @@ impl Server {
         let mut command = if self.is_sentinel { self.sentinel_command() } else { self.server_command() };
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.path().join("log")).unwrap();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).current_dir(self.folder.path());
+        if self.own_group {
+            command.process_group(0);
+        }
         command
     }
 
