@@ -69,7 +69,10 @@ fn same(a: &str, b: &str) -> bool {
 
 impl File {
     pub fn new(text: &str) -> Self {
-        Self { lines: text.lines().map(str::to_owned).collect(), log_level_changed: false }
+        Self {
+            lines: text.lines().map(|line| line.trim_end_matches('\r').to_owned()).collect(),
+            log_level_changed: false,
+        }
     }
 
     /// Replaces the managed lines and returns the text.
