@@ -1,13 +1,15 @@
 //! `rekindle cli`: commands from a terminal or a script, with redis-cli's options and, byte for byte, its output.
 //!
 //! [`options`] are parsed by hand, since they end where the command begins; [`session`] keeps the connection;
-//! [`format`] prints; [`hints`] knows commands; [`repl`] is the interactive part; [`scan`] and [`modes`] are the special modes.
+//! [`format`] prints; [`hints`] knows commands; [`repl`] is the interactive part, with [`history`] and [`preferences`]; [`scan`] and [`modes`] are the special modes.
 //! Limits: no TLS, no scripts, none of the `--cluster` commands.
 
 mod format;
 mod hints;
+mod history;
 mod modes;
 mod options;
+mod preferences;
 mod repl;
 mod scan;
 mod session;

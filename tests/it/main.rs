@@ -5,6 +5,7 @@
 //! and pass, or fail where the environment has `REQUIRE_PEERS=1`.
 
 mod admin;
+mod cli_terminal;
 mod client_memory;
 mod clients;
 mod crashes;

@@ -1,0 +1,135 @@
+//! `cli` on a terminal: the history, preferences, and what is on the screen while messages are read.
+//!
+//! The terminal is a pseudo-terminal that `script` makes.
+
+use crate::support::{Folder, PATIENCE, Server, have, holds_within, ours, program};
+use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+/// A client on a terminal of 100 columns, with a home folder of its own.
+struct Terminal {
+    child: Child,
+    keys: ChildStdin,
+    screen: Arc<Mutex<Vec<u8>>>,
+    seen: usize,
+}
+
+impl Terminal {
+    /// Starts a client for a server and waits for its prompt.
+    fn start(client: &str, server: &Server, home: &Folder) -> Self {
+        let line = format!("stty rows 24 cols 100; exec {client} -p {}", server.port);
+        let mut command = Command::new("script");
+        command.args(["-qec", &line, "/dev/null"]);
+        command.env("HOME", home.path()).env("TERM", "xterm").env("SHELL", "/bin/sh");
+        for variable in ["REDISCLI_HISTFILE", "REDISCLI_RCFILE", "REDISCLI_AUTH"] {
+            command.env_remove(variable);
+        }
+        let mut child = command
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (keys, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let screen = Arc::new(Mutex::new(Vec::new()));
+        let shared = screen.clone();
+        std::thread::spawn(move || {
+            let mut more = [0; 4096];
+            while let Ok(n @ 1..) = output.read(&mut more) {
+                shared.lock().unwrap().extend_from_slice(&more[..n]);
+            }
+        });
+        let mut terminal = Self { child, keys, screen, seen: 0 };
+        terminal.expect(&format!("127.0.0.1:{}> ", server.port));
+        terminal
+    }
+
+    fn ours(server: &Server, home: &Folder) -> Self {
+        Self::start(&format!("{} cli", program()), server, home)
+    }
+
+    /// What has been written since the last text that was waited for.
+    fn shown(&self) -> String {
+        String::from_utf8_lossy(&self.screen.lock().unwrap()[self.seen..]).into_owned()
+    }
+
+    /// Waits until a text is written after the last one that was waited for; what came before it.
+    #[track_caller]
+    fn expect(&mut self, text: &str) -> String {
+        let mut before = None;
+        let came = holds_within(PATIENCE, || {
+            let screen = self.screen.lock().unwrap();
+            let rest = &screen[self.seen..];
+            before = rest.windows(text.len()).position(|w| w == text.as_bytes()).map(|at| rest[..at].to_vec());
+            before.is_some()
+        });
+        assert!(came, "{text:?} does not come after {:?}", self.shown());
+        let before = before.unwrap();
+        self.seen += before.len() + text.len();
+        String::from_utf8(before).unwrap()
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+        self.keys.flush().unwrap();
+    }
+
+    /// Types a command and waits for its answer.
+    #[track_caller]
+    fn call(&mut self, command: &str, answer: &str) {
+        self.press(&format!("{command}\r"));
+        self.expect(&format!("\n{answer}\r\n"));
+    }
+
+    /// Leaves, and waits until the client has ended.
+    fn leave(mut self) {
+        self.press("quit\r");
+        let ended = holds_within(PATIENCE, || self.child.try_wait().unwrap().is_some());
+        assert!(ended, "the client does not leave: {:?}", self.shown());
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const UP: &str = "\x1b[A";
+
+#[test]
+fn the_history_is_shared_with_the_stock_client() {
+    if !have("script") || !have("redis-cli") {
+        return;
+    }
+    let (server, home) = (ours(&[]), Folder::new());
+    let file = home.file(".rediscli_history");
+    let mut terminal = Terminal::ours(&server, &home);
+    terminal.call("set k \"a\\\\b\"", "OK");
+    terminal.call("3 auth s3cret", "(error) ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?");
+    terminal.call("echo \"unfinished", "Invalid argument(s)");
+    terminal.call("get k", "\"a\\\\b\"");
+    terminal.leave();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "set k \"a\\\\b\"\nget k\nquit\n");
+
+    // The stock client calls back what we have written, and writes what we call back.
+    let mut terminal = Terminal::start("redis-cli", &server, &home);
+    terminal.press(&UP.repeat(3));
+    terminal.expect("set k \"a\\\\b\"");
+    terminal.press("\r");
+    terminal.expect("\nOK\r\n");
+    terminal.call("echo stock", "\"stock\"");
+    terminal.leave();
+    let mut terminal = Terminal::ours(&server, &home);
+    terminal.press(&UP.repeat(2));
+    terminal.expect("echo stock");
+    terminal.press("\r");
+    terminal.expect("\n\"stock\"\r\n");
+    terminal.leave();
+    let written = std::fs::read_to_string(&file).unwrap();
+    assert!(written.ends_with("set k \"a\\\\b\"\necho stock\nquit\necho stock\nquit\n"), "{written}");
+}
