@@ -360,3 +360,13 @@ fn hints_come_from_a_file_of_examples() {
     let output = run();
     assert!(!output.status.success() && output.stdout.ends_with(b"FAILURE: 0/1 passed\n"), "{output:?}");
 }
+
+/// With the exit status and what is written where: `redis-cli` prints its help, as it does for `--help`.
+#[test]
+fn help_is_there_for_who_types_h_alone() {
+    let (help, h) = (["cli", "--help"], ["cli", "-h"]);
+    let run = |args: &[&str]| Command::new(PROGRAM).args(args).output().unwrap();
+    let (help, h) = (run(&help), run(&h));
+    assert!(h.status.success() && text(&h).starts_with("Usage: rekindle cli"), "{h:?}");
+    assert_eq!((h.stdout, h.stderr), (help.stdout, help.stderr));
+}

@@ -26,7 +26,7 @@ Usage: rekindle cli [options] [COMMAND [argument ...]]
 Without a command: an interactive session. Options come before the command.
 
 The server
-  -h HOST, -p PORT        where it is (127.0.0.1, 6379)
+  -h HOST, -p PORT        where it is (127.0.0.1, 6379); -h alone prints this help
   -s PATH                 its Unix socket instead
   -u URI                  redis://user:password@host:port/db
   -a PASSWORD, --pass     log in; the variable REDISCLI_AUTH keeps the password out of the process list

@@ -136,7 +136,8 @@ pub fn parse(args: &[String], terminal: bool) -> Result<Options, Stop> {
         let number =
             |text: String| text.parse::<u64>().map_err(|_| Stop::Error(format!("{word}: '{text}' is not a number")));
         match word.as_str() {
-            "-h" => o.target.host = value()?,
+            // Without a host it is what people type for help.
+            "-h" => o.target.host = value().map_err(|_| Stop::Help)?,
             "-p" => {
                 let text = value()?;
                 o.target.port = text.parse().map_err(|_| Stop::Error("Invalid server port.".into()))?;
@@ -228,5 +229,18 @@ pub fn unquoted(text: &str) -> Result<Vec<u8>, Stop> {
     match resp::split_args(text.as_bytes()) {
         Ok(mut words) if words.len() == 1 => Ok(words.remove(0)),
         _ => Err(Stop::Error("Invalid quoted string".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_option_without_a_host_asks_for_help() {
+        let parsed = |words: &[&str]| parse(&words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>(), false);
+        assert!(matches!(parsed(&["-h"]), Err(Stop::Help)) && matches!(parsed(&["-p", "1", "-h"]), Err(Stop::Help)));
+        assert!(parsed(&["-h", "host"]).is_ok_and(|options| options.target.host == "host"));
+        assert!(matches!(parsed(&["-p"]), Err(Stop::Error(_))));
     }
 }
