@@ -3,7 +3,7 @@
 use crate::uri::Target;
 use resp::Value;
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -15,6 +15,26 @@ enum Socket {
     Unix(UnixStream),
 }
 
+/// Which addresses of a name are tried first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Prefer {
+    /// Those of IPv4.
+    #[default]
+    V4,
+    /// Those of IPv6.
+    V6,
+}
+
+impl Prefer {
+    /// Brings addresses into order; those of one kind keep theirs.
+    fn sort(self, addresses: &mut [SocketAddr]) {
+        addresses.sort_by_key(|address| match self {
+            Self::V4 => address.is_ipv6(),
+            Self::V6 => address.is_ipv4(),
+        });
+    }
+}
+
 /// A connection to a server.
 #[derive(Debug)]
 pub struct Connection {
@@ -24,11 +44,22 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects over TCP; `timeout` bounds connecting, not waiting for replies.
+    /// Connects over TCP; `timeout` bounds connecting to each address, not waiting for replies.
     pub fn tcp(host: &str, port: u16, timeout: Duration) -> io::Result<Self> {
+        Self::tcp_with(host, port, Some(timeout), Prefer::default())
+    }
+
+    /// Connects over TCP, to one address of the host after another. Without a timeout the system decides how long to try.
+    pub fn tcp_with(host: &str, port: u16, timeout: Option<Duration>, prefer: Prefer) -> io::Result<Self> {
         let mut last = io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address"));
-        for addr in (host, port).to_socket_addrs()? {
-            match TcpStream::connect_timeout(&addr, timeout) {
+        let mut addresses: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
+        prefer.sort(&mut addresses);
+        for addr in addresses {
+            let connected = match timeout {
+                Some(timeout) => TcpStream::connect_timeout(&addr, timeout),
+                None => TcpStream::connect(addr),
+            };
+            match connected {
                 Ok(stream) => {
                     stream.set_nodelay(true)?;
                     return Ok(Self { socket: Socket::Tcp(stream), input: Vec::new(), at: 0 });
@@ -46,9 +77,14 @@ impl Connection {
 
     /// Connects to a target, with the error as `redis-cli` words it.
     pub fn target(target: &Target, timeout: Duration) -> Result<Self, String> {
+        Self::target_with(target, Some(timeout), Prefer::default())
+    }
+
+    /// Connects to a target as [`Connection::tcp_with`] does, with the error as `redis-cli` words it.
+    pub fn target_with(target: &Target, timeout: Option<Duration>, prefer: Prefer) -> Result<Self, String> {
         let connected = match &target.socket {
             Some(path) => Self::unix(path),
-            None => Self::tcp(&target.host, target.port, timeout),
+            None => Self::tcp_with(&target.host, target.port, timeout, prefer),
         };
         connected.map_err(|e| format!("Could not connect to Redis at {}: {}", target.shown(), reason(&e)))
     }
@@ -178,6 +214,24 @@ impl Connection {
 
 /// An I/O error in the system's words, without the error number.
 pub fn reason(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::TimedOut {
+        return "Connection timed out".into();
+    }
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or("").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_preferred_addresses_come_first_and_the_others_are_not_lost() {
+        let [a, b, c]: [SocketAddr; 3] = ["[::1]:1", "127.0.0.1:1", "[::2]:1"].map(|a| a.parse().unwrap());
+        for (prefer, want) in [(Prefer::V4, [b, a, c]), (Prefer::V6, [a, c, b])] {
+            let mut addresses = [a, b, c];
+            prefer.sort(&mut addresses);
+            assert_eq!(addresses, want, "{prefer:?}");
+        }
+    }
 }

@@ -370,3 +370,62 @@ fn help_is_there_for_who_types_h_alone() {
     assert!(h.status.success() && text(&h).starts_with("Usage: rekindle cli"), "{h:?}");
     assert_eq!((h.stdout, h.stderr), (help.stdout, help.stderr));
 }
+
+/// A port whose queue is full leaves a client without an answer.
+#[test]
+fn connecting_takes_no_longer_than_it_may() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // The queue of a listener is 128 or more long; it is full when a connection is not made at once.
+    let mut queue = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
+        assert!(queue.len() < 10_000, "the queue does not fill");
+        queue.push(stream);
+    }
+    let started = Instant::now();
+    let port = address.port().to_string();
+    let output = Command::new(PROGRAM).args(["cli", "-t", "0.2", "-p", &port, "ping"]).output().unwrap();
+    let took = started.elapsed();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        format!("Could not connect to Redis at {address}: Connection timed out\n")
+    );
+    assert!(
+        !output.status.success() && took >= Duration::from_millis(200) && took < Duration::from_secs(5),
+        "{took:?}"
+    );
+}
+
+#[test]
+fn a_preferred_kind_of_address_is_tried_first() {
+    let v4 = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = v4.local_addr().unwrap().port();
+    let Ok(v6) = TcpListener::bind(("::1", port)) else {
+        // Nothing can be preferred where there is one kind only.
+        println!("skipped: IPv6 not found");
+        return;
+    };
+    let answer = |listener: TcpListener, with: &'static [u8]| {
+        std::thread::spawn(move || {
+            while let Ok((mut stream, _)) = listener.accept() {
+                let _ = stream.read(&mut [0; 64]).unwrap();
+                stream.write_all(with).unwrap();
+            }
+        })
+    };
+    answer(v4, b"+four\r\n");
+    answer(v6, b"+six\r\n");
+    let ask = |args: &[&str]| {
+        let port = port.to_string();
+        let args = [&["cli", "-h", "localhost", "-p", &port], args, &["ping"]].concat();
+        text(&Command::new(PROGRAM).args(args).output().unwrap())
+    };
+    let got = [ask(&["-4"]), ask(&["-6"]), ask(&[])];
+    assert_eq!(got[0], "four\n");
+    assert_eq!(got[2], "four\n", "as hiredis, without an option");
+    let six = std::net::ToSocketAddrs::to_socket_addrs(&("localhost", port)).unwrap().any(|a| a.is_ipv6());
+    assert_eq!(got[1], if six { "six\n" } else { "four\n" }, "localhost has an IPv6 address: {six}");
+    let both = Command::new(PROGRAM).args(["cli", "-4", "-6", "ping"]).output().unwrap();
+    assert_eq!(both.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&both.stderr), "Options -4 and -6 are mutually exclusive.\n");
+}

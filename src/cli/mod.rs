@@ -27,6 +27,8 @@ Without a command: an interactive session. Options come before the command.
 
 The server
   -h HOST, -p PORT        where it is (127.0.0.1, 6379); -h alone prints this help
+  -4, -6                  try its IPv4 or its IPv6 addresses first (-4)
+  -t SECONDS              how long connecting may take (10; 0: as long as the system tries)
   -s PATH                 its Unix socket instead
   -u URI                  redis://user:password@host:port/db
   -a PASSWORD, --pass     log in; the variable REDISCLI_AUTH keeps the password out of the process list

@@ -2,7 +2,11 @@
 
 use super::format::{Delimiters, Style};
 use crate::uri::Target;
+use crate::wire::Prefer;
 use std::time::Duration;
+
+/// How long connecting may take where `-t` does not say.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What to do apart from sending commands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +48,10 @@ pub enum Mode {
 pub struct Options {
     /// The server.
     pub target: Target,
+    /// How long connecting may take; none: as long as the system tries.
+    pub connect_timeout: Option<Duration>,
+    /// Which addresses of a name to try first, if it is set.
+    pub prefer: Option<Prefer>,
     /// Ask for the password.
     pub ask_password: bool,
     /// Whether the password was an argument.
@@ -104,6 +112,8 @@ pub fn parse(args: &[String], terminal: bool) -> Result<Options, Stop> {
     let newline = || b"\n".to_vec();
     let mut o = Options {
         target: Target::default(),
+        connect_timeout: Some(CONNECT_TIMEOUT),
+        prefer: None,
         ask_password: false,
         password_seen: false,
         auth_warning: true,
@@ -127,6 +137,7 @@ pub fn parse(args: &[String], terminal: bool) -> Result<Options, Stop> {
     };
     o.target.password = std::env::var("REDISCLI_AUTH").ok();
     let mut i = 0;
+    let (mut v4, mut v6) = (false, false);
     while let Some(word) = args.get(i) {
         let bad = || Stop::Error(format!("Unrecognized option or bad number of args for: '{word}'"));
         let mut value = || {
@@ -142,6 +153,9 @@ pub fn parse(args: &[String], terminal: bool) -> Result<Options, Stop> {
                 let text = value()?;
                 o.target.port = text.parse().map_err(|_| Stop::Error("Invalid server port.".into()))?;
             }
+            "-t" => o.connect_timeout = timeout(&value()?)?,
+            "-4" => v4 = true,
+            "-6" => v6 = true,
             "-s" => o.target.socket = Some(value()?),
             "-a" | "--pass" => {
                 o.target.password = Some(value()?);
@@ -215,10 +229,25 @@ pub fn parse(args: &[String], terminal: bool) -> Result<Options, Stop> {
         }
         i += 1;
     }
+    o.prefer = match (v4, v6) {
+        (true, true) => return Err(Stop::Error("Options -4 and -6 are mutually exclusive.".into())),
+        (true, false) => Some(Prefer::V4),
+        (false, true) => Some(Prefer::V6),
+        (false, false) => None,
+    };
     if o.last_from_stdin && o.tag_from_stdin.is_some() {
         return Err(Stop::Error("Options -x and -X are mutually exclusive.".into()));
     }
     Ok(o)
+}
+
+/// The seconds of `-t`; zero means no limit, and so does more than a clock can count.
+fn timeout(text: &str) -> Result<Option<Duration>, Stop> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds >= 0.0);
+    let Some(seconds) = seconds else { return Err(Stop::Error("Invalid connection timeout for -t.".into())) };
+    // Less than the socket's clock can tell is still a limit.
+    let least = Duration::from_micros(1);
+    Ok(Duration::try_from_secs_f64(seconds).ok().filter(|_| seconds > 0.0).map(|timeout| timeout.max(least)))
 }
 
 /// What one quoted word says.
@@ -235,6 +264,28 @@ pub fn unquoted(text: &str) -> Result<Vec<u8>, Stop> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Standard error's words of valkey-cli 9.1 and redis-cli 8.0 for the refused ones.
+    #[test]
+    fn a_connection_timeout_is_a_number_of_seconds() {
+        let parsed = |text: &str| {
+            let args = ["-t".to_owned(), text.to_owned()];
+            match parse(&args, false) {
+                Ok(options) => Ok(options.connect_timeout),
+                Err(Stop::Error(error)) => Err(error),
+                Err(Stop::Help | Stop::Version) => Err(String::new()),
+            }
+        };
+        assert_eq!(parsed("0.25"), Ok(Some(Duration::from_millis(250))));
+        assert_eq!(parsed("3"), Ok(Some(Duration::from_secs(3))));
+        assert_eq!(parsed("1e-12"), Ok(Some(Duration::from_micros(1))));
+        for unlimited in ["0", "0.0", "1e300", "inf"] {
+            assert_eq!(parsed(unlimited), Ok(None), "{unlimited}");
+        }
+        for bad in ["", "x", "-1", "nan", "1s"] {
+            assert_eq!(parsed(bad), Err("Invalid connection timeout for -t.".to_owned()), "{bad}");
+        }
+    }
 
     #[test]
     fn a_host_option_without_a_host_asks_for_help() {

@@ -5,10 +5,6 @@ use super::options::Options;
 use crate::wire::{Connection, reason};
 use resp::Value;
 use std::io::{self, Write};
-use std::time::Duration;
-
-/// How long connecting may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// After so many redirections of one command the last answer counts: nodes may disagree for ever.
 const REDIRECTIONS_MAX: usize = 16;
@@ -52,7 +48,11 @@ impl Session {
     pub fn connect(&mut self) -> Result<(), String> {
         self.connection = None;
         (self.in_multi, self.subscribed) = (false, 0);
-        let mut connection = Connection::target(&self.options.target, CONNECT_TIMEOUT)?;
+        let mut connection = Connection::target_with(
+            &self.options.target,
+            self.options.connect_timeout,
+            self.options.prefer.unwrap_or_default(),
+        )?;
         let target = &self.options.target;
         let mut warn = |what: &str, words: &[&[u8]]| -> Result<bool, String> {
             match connection.call(words) {
