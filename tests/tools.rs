@@ -429,3 +429,13 @@ fn a_preferred_kind_of_address_is_tried_first() {
     assert_eq!(both.status.code(), Some(1));
     assert_eq!(String::from_utf8_lossy(&both.stderr), "Options -4 and -6 are mutually exclusive.\n");
 }
+
+#[test]
+fn commands_to_the_client_itself_are_answered_as_by_the_stock_one() {
+    let Some(server) = Server::stock() else { return };
+    let input =
+        b":set\n:set hints\n:SET NOHINTS\n:set foo\n:foo bar\n:\n2 :set foo\n:\"set\" foo\n\":set\" bar\nping\n";
+    let ours = server.cli(&[], input);
+    assert_eq!(ours, text(&server.run("redis-cli", &[], &[], input)));
+    assert!(ours.contains("unknown redis-cli preference 'foo'") && ours.ends_with("PONG\n"), "{ours}");
+}

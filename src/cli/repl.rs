@@ -3,6 +3,7 @@
 use super::format::Style;
 use super::hints::Docs;
 use super::history::{History, is_secret};
+use super::preferences::Preferences;
 use super::session::{Ended, Session};
 use resp::Value;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -20,6 +21,19 @@ use std::time::{Duration, Instant};
 /// Commands that take longer are shown with their time.
 const SLOW: Duration = Duration::from_millis(500);
 const READING: &str = "Reading messages... (press Ctrl-C to quit or any key to type command)\r";
+
+const HELP: &str = "\
+Help about commands:
+      \"help COMMAND\" shows the arguments of COMMAND
+      \"help @GROUP\" lists the commands of GROUP
+      TAB completes a command's name
+      \"quit\" leaves
+
+Preferences:
+      \":set hints\" shows the arguments of a command while it is typed
+      \":set nohints\" does not
+They can stand in ~/.redisclirc, too.
+";
 
 /// The standard input, line by line, with the rest of what was read kept where it can be asked for.
 #[derive(Default)]
@@ -56,7 +70,10 @@ impl Lines {
 }
 
 /// Completion and hints.
-struct Hints(Rc<Docs>);
+struct Hints {
+    docs: Rc<Docs>,
+    preferences: Rc<Preferences>,
+}
 
 impl Helper for Hints {}
 impl Validator for Hints {}
@@ -71,7 +88,7 @@ impl Completer for Hints {
     type Candidate = String;
 
     fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
-        Ok((0, self.0.completions(&line[..pos])))
+        Ok((0, self.docs.completions(&line[..pos])))
     }
 }
 
@@ -79,10 +96,10 @@ impl Hinter for Hints {
     type Hint = String;
 
     fn hint(&self, line: &str, pos: usize, _: &Context<'_>) -> Option<String> {
-        if pos < line.len() || line.trim().is_empty() {
+        if !self.preferences.hints.get() || pos < line.len() || line.trim().is_empty() {
             return None;
         }
-        let hint = self.0.hint(line);
+        let hint = self.docs.hint(line);
         let gap = if line.ends_with(' ') { "" } else { " " };
         (!hint.is_empty()).then(|| format!("{gap}{hint}"))
     }
@@ -122,11 +139,13 @@ pub fn run(session: &mut Session) {
         docs.learn(&reply);
     }
     let docs = Rc::new(docs);
+    let preferences = Rc::new(Preferences::default());
     let mut history = History::from_environment();
     let editor = || Editor::with_history(Config::default(), MemHistory::new());
     let mut input = match io::stdin().is_terminal().then(editor) {
         Some(Ok(mut editor)) => {
-            editor.set_helper(Some(Hints(docs.clone())));
+            preferences.load();
+            editor.set_helper(Some(Hints { docs: docs.clone(), preferences: preferences.clone() }));
             for entry in history.load() {
                 let _ = editor.add_history_entry(entry);
             }
@@ -168,6 +187,13 @@ pub fn run(session: &mut Session) {
             let entry = String::from_utf8_lossy(&line);
             let _ = editor.add_history_entry(entry.as_ref());
             history.append(&entry);
+        }
+        if words[0].starts_with(b":") {
+            if let Err(error) = preferences.run(&words) {
+                println!("{error}");
+                let _ = io::stdout().flush();
+            }
+            continue;
         }
         let mut times = 1;
         if let Some(n) = base::num::parse_i64(&words[0]).filter(|_| words.len() > 1) {
@@ -279,9 +305,7 @@ fn follow_messages(session: &mut Session, input: &Input) -> bool {
 fn help(docs: &Docs, words: &[Vec<u8>]) {
     let wanted = words.iter().map(|w| String::from_utf8_lossy(w)).collect::<Vec<_>>().join(" ");
     if wanted.is_empty() {
-        println!(
-            "help COMMAND shows a command's arguments, help @GROUP the commands of a group; TAB completes, quit leaves."
-        );
+        print!("{HELP}");
         return;
     }
     println!("{}", docs.help(&wanted));

@@ -82,6 +82,15 @@ impl Terminal {
     fn call(&mut self, command: &str, answer: &str) {
         self.press(&format!("{command}\r"));
         self.expect(&format!("\n{answer}\r\n"));
+        self.expect("> ");
+    }
+
+    /// Types a command that is not answered, and waits for the next prompt. For our client only: it ends each line so.
+    #[track_caller]
+    fn tell(&mut self, command: &str) {
+        self.press(&format!("{command}\r"));
+        self.expect("\x1b[?2004l\r\n");
+        self.expect("> ");
     }
 
     /// Leaves, and waits until the client has ended.
@@ -120,16 +129,45 @@ fn the_history_is_shared_with_the_stock_client() {
     let mut terminal = Terminal::start("redis-cli", &server, &home);
     terminal.press(&UP.repeat(3));
     terminal.expect("set k \"a\\\\b\"");
-    terminal.press("\r");
-    terminal.expect("\nOK\r\n");
+    terminal.call("", "OK");
     terminal.call("echo stock", "\"stock\"");
     terminal.leave();
     let mut terminal = Terminal::ours(&server, &home);
     terminal.press(&UP.repeat(2));
     terminal.expect("echo stock");
-    terminal.press("\r");
-    terminal.expect("\n\"stock\"\r\n");
+    terminal.call("", "\"stock\"");
     terminal.leave();
     let written = std::fs::read_to_string(&file).unwrap();
     assert!(written.ends_with("set k \"a\\\\b\"\necho stock\nquit\necho stock\nquit\n"), "{written}");
+}
+
+#[test]
+fn hints_are_shown_unless_a_person_says_no() {
+    if !have("script") {
+        return;
+    }
+    let (server, home) = (ours(&[]), Folder::new());
+    // The hint of GET is there before the command ends, or it is not there at all.
+    let hinted = |terminal: &mut Terminal| {
+        terminal.press("get k\x7f\x7f \x7f\r");
+        let shown = terminal.expect("wrong number of arguments");
+        terminal.expect("> ");
+        shown.contains("\x1b[90mkey") || shown.contains("\x1b[90m key")
+    };
+    let mut terminal = Terminal::ours(&server, &home);
+    assert!(hinted(&mut terminal));
+    terminal.tell(":set nohints");
+    assert!(!hinted(&mut terminal));
+    terminal.call(":set foo", "unknown redis-cli preference 'foo'");
+    terminal.call(":foo", "unknown redis-cli internal command ':foo'");
+    terminal.tell(":set hints");
+    assert!(hinted(&mut terminal));
+    terminal.leave();
+
+    std::fs::write(home.file(".redisclirc"), ":set nohints\n:set foo\n").unwrap();
+    let mut terminal = Terminal::ours(&server, &home);
+    let screen = String::from_utf8_lossy(&terminal.screen.lock().unwrap()).into_owned();
+    assert!(screen.starts_with(".redisclirc: unknown redis-cli preference 'foo'\r\n"), "{screen}");
+    assert!(!hinted(&mut terminal));
+    terminal.leave();
 }
