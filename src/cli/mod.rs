@@ -1,12 +1,13 @@
 //! `rekindle cli`: commands from a terminal or a script, with redis-cli's options and, byte for byte, its output.
 //!
 //! [`options`] are parsed by hand, since they end where the command begins; [`session`] keeps the connection;
-//! [`format`] prints; [`hints`] knows commands; [`repl`] is the interactive part, with [`history`] and [`preferences`]; [`scan`] and [`modes`] are the special modes.
+//! [`format`] prints; [`hints`] knows commands; [`repl`] is the interactive part, with [`history`], [`preferences`] and [`messages`]; [`scan`] and [`modes`] are the special modes.
 //! Limits: no TLS, no scripts, none of the `--cluster` commands.
 
 mod format;
 mod hints;
 mod history;
+mod messages;
 mod modes;
 mod options;
 mod preferences;

@@ -3,10 +3,9 @@
 use super::format::Style;
 use super::hints::Docs;
 use super::history::{History, is_secret};
+use super::messages::{self, Keys};
 use super::preferences::Preferences;
 use super::session::{Ended, Session};
-use resp::Value;
-use rustix::event::{PollFd, PollFlags, poll};
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
@@ -20,7 +19,6 @@ use std::time::{Duration, Instant};
 
 /// Commands that take longer are shown with their time.
 const SLOW: Duration = Duration::from_millis(500);
-const READING: &str = "Reading messages... (press Ctrl-C to quit or any key to type command)\r";
 
 const HELP: &str = "\
 Help about commands:
@@ -111,6 +109,14 @@ enum Input {
     Pipe(Lines),
 }
 
+/// What there is to know of the input while messages are read.
+fn keys(input: &Input) -> Keys {
+    match input {
+        Input::Terminal(_) => Keys::Terminal,
+        Input::Pipe(lines) => Keys::Pipe { has_line: lines.is_ready() },
+    }
+}
+
 fn prompt(session: &Session) -> String {
     if session.connection.is_none() {
         return "not connected> ".into();
@@ -121,6 +127,9 @@ fn prompt(session: &Session) -> String {
     }
     if session.in_multi {
         prompt += "(TX)";
+    }
+    if session.subscribed > 0 {
+        prompt += "(subscribed mode)";
     }
     prompt + "> "
 }
@@ -154,12 +163,21 @@ pub fn run(session: &mut Session) {
         _ => Input::Pipe(Lines::default()),
     };
     loop {
-        if session.subscribed > 0 && !follow_messages(session, &input) {
-            continue;
+        if session.subscribed > 0
+            && let Err(error) = messages::follow(session, keys(&input))
+        {
+            eprintln!("{error}");
         }
         let line = match &mut input {
             Input::Terminal(editor) => match editor.readline(&prompt(session)) {
                 Ok(line) => Some(line.into_bytes()),
+                // Who is subscribed leaves that first, on a new connection.
+                Err(ReadlineError::Interrupted | ReadlineError::Eof) if session.subscribed > 0 => {
+                    if let Err(error) = session.connect() {
+                        eprintln!("{error}");
+                    }
+                    continue;
+                }
                 Err(ReadlineError::Interrupted | ReadlineError::Eof) => None,
                 Err(error) => {
                     eprintln!("Error: {error}");
@@ -248,56 +266,6 @@ fn execute(session: &mut Session, words: &[Vec<u8>], times: i64) {
     }
     if started.elapsed() > SLOW && session.options.style == Style::People {
         println!("({:.2}s)", started.elapsed().as_secs_f64());
-    }
-}
-
-/// Prints messages until a line can be read; whether one can.
-fn follow_messages(session: &mut Session, input: &Input) -> bool {
-    let people = session.options.style == Style::People;
-    let show = |text: &str| {
-        if people {
-            print!("{text}");
-            let _ = io::stdout().flush();
-        }
-    };
-    show(READING);
-    loop {
-        let Some(connection) = session.connection.as_ref() else { return true };
-        let mut message = connection.has_buffered();
-        if !message {
-            if matches!(input, Input::Pipe(lines) if lines.is_ready()) {
-                show("\x1b[K");
-                return true;
-            }
-            let stdin = io::stdin();
-            let mut fds =
-                [PollFd::new(&stdin, PollFlags::IN), PollFd::from_borrowed_fd(connection.fd(), PollFlags::IN)];
-            if poll(&mut fds, None).is_err() {
-                continue;
-            }
-            message = !fds[1].revents().is_empty();
-            if !message && !fds[0].revents().is_empty() {
-                show("\x1b[K");
-                return true;
-            }
-        }
-        if message {
-            show("\x1b[K");
-            match session.print_next(false) {
-                Ok(value @ (Value::Array(_) | Value::Push(_))) => {
-                    session.note(&value);
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    eprintln!("{error}");
-                    session.subscribed = 0;
-                    return true;
-                }
-            }
-            if !session.connection.as_ref().is_some_and(|c| c.has_buffered()) {
-                show(READING);
-            }
-        }
     }
 }
 

@@ -96,23 +96,37 @@ impl Session {
         })
     }
 
+    /// Reads one message or reply.
+    ///
+    /// # Errors
+    /// The connection failed; in words.
+    pub fn read_next(&mut self) -> Result<Value, String> {
+        self.connection.as_mut().ok_or("Error: not connected")?.reply().map_err(|error| {
+            self.connection = None;
+            format!("Error: {}", reason(&error))
+        })
+    }
+
     /// Reads one message or reply and prints it.
     ///
     /// # Errors
     /// The connection failed; in words.
     pub fn print_next(&mut self, verbatim: bool) -> Result<Value, String> {
-        let value = self.connection.as_mut().ok_or("Error: not connected")?.reply().map_err(|error| {
-            self.connection = None;
-            format!("Error: {}", reason(&error))
-        })?;
+        let value = self.read_next()?;
         self.print(&value, verbatim);
         Ok(value)
     }
 
-    /// Prints a reply.
-    pub fn print(&self, value: &Value, verbatim: bool) {
+    /// A reply as it is printed.
+    pub fn printed(&self, value: &Value, verbatim: bool) -> Vec<u8> {
         let mut out = Vec::new();
         format::reply(value, self.options.style, verbatim, &self.options.delimiters, &mut out);
+        out
+    }
+
+    /// Prints a reply.
+    pub fn print(&self, value: &Value, verbatim: bool) {
+        let out = self.printed(value, verbatim);
         let mut stdout = io::stdout().lock();
         let _ = stdout.write_all(&out).and_then(|()| stdout.flush());
     }

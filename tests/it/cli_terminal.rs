@@ -171,3 +171,66 @@ fn hints_are_shown_unless_a_person_says_no() {
     assert!(!hinted(&mut terminal));
     terminal.leave();
 }
+
+/// The status line and the prompt are those of valkey-cli 9.1 and redis-cli 8.0, byte for byte.
+const STATUS: &str = "\x1b[1;90mReading messages... (press Ctrl-C to quit or any key to type command)\r\x1b[0m";
+
+#[test]
+fn keys_open_a_prompt_while_messages_are_read() {
+    if !have("script") {
+        return;
+    }
+    let (server, home) = (ours(&[]), Folder::new());
+    let prompt = format!("127.0.0.1:{}(subscribed mode)> ", server.port);
+    let mut terminal = Terminal::ours(&server, &home);
+    terminal.press("subscribe ch\r");
+    terminal.expect("1) \"subscribe\"\r\n2) \"ch\"\r\n3) (integer) 1\r\n");
+    assert_eq!(terminal.expect(STATUS), "");
+    let message = |text: &str| format!("\x1b[K1) \"message\"\r\n2) \"ch\"\r\n3) \"{text}\"\r\n{STATUS}");
+    server.call(&["PUBLISH", "ch", "one"]);
+    assert_eq!(terminal.expect(&message("one")), "");
+
+    // An arrow calls back the last line in the prompt; nothing of it is on the line of the status.
+    terminal.press(UP);
+    assert!(terminal.expect(&prompt).starts_with("\x1b[K"));
+    terminal.expect("subscribe ch");
+    assert!(!String::from_utf8_lossy(&terminal.screen.lock().unwrap()).contains("^["));
+    terminal.press("2\r");
+    terminal.expect("1) \"subscribe\"\r\n2) \"ch2\"\r\n3) (integer) 2\r\n");
+    assert_eq!(terminal.expect(STATUS), "");
+
+    // What comes while somebody types waits, and is there afterwards.
+    terminal.press("p");
+    assert!(terminal.expect(&prompt).starts_with("\x1b[K"));
+    terminal.expect("p");
+    server.call(&["PUBLISH", "ch", "two"]);
+    terminal.press("ing\r");
+    terminal.expect("3) \"two\"\r\n");
+    terminal.expect("1) \"pong\"\r\n2) \"\"\r\n");
+    terminal.expect(STATUS);
+
+    // Ctrl-C leaves the subscriptions, not the client.
+    terminal.press("\x03");
+    terminal.expect(&format!("\r\x1b[K127.0.0.1:{}> ", server.port));
+    terminal.call("ping", "PONG");
+    assert_eq!(server.int(&["PUBLISH", "ch", "nobody"]), 0);
+    terminal.leave();
+}
+
+#[test]
+fn the_end_of_a_subscription_is_the_plain_prompt() {
+    if !have("script") {
+        return;
+    }
+    let (server, home) = (ours(&[]), Folder::new());
+    let mut terminal = Terminal::ours(&server, &home);
+    terminal.press("subscribe ch\r");
+    terminal.expect(STATUS);
+    terminal.press("u");
+    terminal.expect("(subscribed mode)> ");
+    terminal.press("nsubscribe\r");
+    terminal.expect("3) (integer) 0\r\n");
+    terminal.expect(&format!("\r\x1b[K127.0.0.1:{}> ", server.port));
+    terminal.call("ping", "PONG");
+    terminal.leave();
+}
