@@ -36,6 +36,7 @@ struct Command {
 }
 
 /// All commands, by their lower-case names with a space before a subcommand's own.
+#[derive(Clone, Debug, Default)]
 pub struct Docs {
     commands: BTreeMap<String, Command>,
 }
@@ -84,7 +85,17 @@ fn elements(value: &Value) -> &[Value] {
     }
 }
 
-fn told_argument(value: &Value) -> Argument {
+/// Groups within groups are read so deep. What may be repeated is shown twice, so that each level can double the length of a hint.
+const GROUPS_DEPTH_MAX: usize = 8;
+
+fn told_arguments(value: &Value, depth: usize) -> Vec<Argument> {
+    if depth == GROUPS_DEPTH_MAX {
+        return Vec::new();
+    }
+    elements(value).iter().map(|argument| told_argument(argument, depth + 1)).collect()
+}
+
+fn told_argument(value: &Value, depth: usize) -> Argument {
     let mut argument = Argument::default();
     let mut display = String::new();
     for (name, value) in pairs(value) {
@@ -93,7 +104,7 @@ fn told_argument(value: &Value) -> Argument {
             "display_text" => display = text(value),
             "type" => argument.kind = text(value),
             "token" => argument.token = text(value),
-            "arguments" => argument.inner = elements(value).iter().map(told_argument).collect(),
+            "arguments" => argument.inner = told_arguments(value, depth),
             "flags" => {
                 for flag in elements(value) {
                     match text(flag).as_str() {
@@ -134,7 +145,7 @@ impl Docs {
                 "summary" => command.summary = text(value),
                 "since" => command.since = text(value),
                 "group" => command.group = text(value),
-                "arguments" => command.arguments = elements(value).iter().map(told_argument).collect(),
+                "arguments" => command.arguments = told_arguments(value, 0),
                 "subcommands" => {
                     for (name, doc) in pairs(value) {
                         self.learn_command(&text(name), doc);

@@ -37,14 +37,7 @@ impl History {
         let Some(path) = &self.path else { return Vec::new() };
         // A missing file is an empty one; one that cannot be read must not keep anybody from working.
         let Ok(bytes) = std::fs::read(path) else { return Vec::new() };
-        let text = String::from_utf8_lossy(&bytes);
-        let escaped = text.lines().next() == Some(ESCAPED_MARK);
-        let mut entries: Vec<String> = text
-            .lines()
-            .skip(usize::from(escaped))
-            .filter(|line| !line.is_empty())
-            .map(|line| if escaped { line.replace("\\\\", "\\") } else { line.to_owned() })
-            .collect();
+        let (mut entries, escaped) = entries(&bytes);
         let count = entries.len();
         entries.drain(..count.saturating_sub(ENTRIES_MAX));
         if escaped || count > ENTRIES_MAX_IN_FILE {
@@ -68,6 +61,19 @@ impl History {
             .open(path)
             .and_then(|mut file| file.write_all(format!("{entry}\n").as_bytes()));
     }
+}
+
+/// The entries in a file's bytes, the oldest first, and whether they were in rustyline's form.
+pub fn entries(bytes: &[u8]) -> (Vec<String>, bool) {
+    let text = String::from_utf8_lossy(bytes);
+    let escaped = text.lines().next() == Some(ESCAPED_MARK);
+    let entries = text
+        .lines()
+        .skip(usize::from(escaped))
+        .filter(|line| !line.is_empty())
+        .map(|line| if escaped { line.replace("\\\\", "\\") } else { line.to_owned() })
+        .collect();
+    (entries, escaped)
 }
 
 /// Replaces a file's entries; at every moment there is a whole file at the path.

@@ -5,6 +5,8 @@
 //! Limits: no TLS, no scripts, none of the `--cluster` commands.
 
 mod format;
+#[cfg(test)]
+mod fuzz;
 mod hints;
 mod history;
 mod messages;

@@ -48,7 +48,7 @@ impl Preferences {
     }
 
     /// Runs a command a line; what is wrong with them.
-    fn run_all(&self, text: &[u8]) -> Vec<String> {
+    pub fn run_all(&self, text: &[u8]) -> Vec<String> {
         let mut errors = Vec::new();
         for line in text.split(|b| *b == b'\n') {
             match resp::split_args(line) {
