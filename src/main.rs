@@ -1,5 +1,7 @@
 //! Rekindle, one binary: the server, and (by subcommand or by the name it is started by) its tools.
 
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
+
 mod benchmark;
 mod check_rdb;
 mod cli;

@@ -95,6 +95,16 @@ fn unsafe_code_is_where_it_is_allowed() {
     complain("unsafe code belongs into keyspace, net or sys", places);
 }
 
+/// A new variant of an enum must not fall into an arm that was written for the others: clippy refuses `_` where each crate asks it to.
+#[test]
+fn matches_on_enums_name_every_variant() {
+    let attribute = "#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]";
+    let roots = CRATES.iter().map(|name| format!("crates/{name}/src/lib.rs")).chain(["src/main.rs".to_owned()]);
+    let without =
+        roots.filter(|name| !fs::read_to_string(root().join(name)).unwrap().lines().any(|line| line == attribute));
+    complain(&format!("add {attribute}"), without.collect());
+}
+
 /// Names of the workspace's crates in a section of a manifest.
 fn imports(manifest: &str) -> Vec<String> {
     let text = fs::read_to_string(root().join(manifest)).unwrap();

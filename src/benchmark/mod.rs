@@ -390,14 +390,9 @@ impl Bench {
 }
 
 fn fetch_config(connection: &mut Connection) -> Option<(String, String)> {
-    let mut get = |name: &str| match connection.call(&[b"CONFIG", b"GET", name.as_bytes()]).ok()? {
-        resp::Value::Array(pair) => {
-            pair.get(1).and_then(|v| v.as_bytes()).map(|b| String::from_utf8_lossy(b).into_owned())
-        }
-        resp::Value::Map(pairs) => {
-            pairs.first().and_then(|(_, v)| v.as_bytes()).map(|b| String::from_utf8_lossy(b).into_owned())
-        }
-        _ => None,
+    let mut get = |name: &str| {
+        let reply = connection.call(&[b"CONFIG", b"GET", name.as_bytes()]).ok()?;
+        reply.pairs().first()?.1.as_bytes().map(|b| String::from_utf8_lossy(b).into_owned())
     };
     Some((get("save")?, get("appendonly")?))
 }

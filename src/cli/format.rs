@@ -94,11 +94,7 @@ fn people(value: &Value, prefix: &str, out: &mut Vec<u8>) {
                 people(name, &inner, out);
                 out.pop();
                 out.extend_from_slice(b" => ");
-                let nested = match value {
-                    Value::Array(items) | Value::Set(items) | Value::Push(items) => !items.is_empty(),
-                    Value::Map(pairs) => !pairs.is_empty(),
-                    _ => false,
-                };
+                let nested = !(value.elements().is_empty() && value.pairs().is_empty());
                 if nested {
                     out.push(b'\n');
                     out.extend_from_slice(inner.as_bytes());

@@ -62,27 +62,8 @@ fn own_command(spec: &Spec) -> Command {
     }
 }
 
-/// The pairs of a map, which RESP2 gives as an array.
-fn pairs(value: &Value) -> Vec<(&Value, &Value)> {
-    match value {
-        Value::Map(pairs) => pairs.iter().map(|(k, v)| (k, v)).collect(),
-        Value::Array(items) => items.chunks_exact(2).map(|pair| (&pair[0], &pair[1])).collect(),
-        _ => Vec::new(),
-    }
-}
-
 fn text(value: &Value) -> String {
-    match value {
-        Value::Simple(bytes) | Value::Bulk(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        _ => String::new(),
-    }
-}
-
-fn elements(value: &Value) -> &[Value] {
-    match value {
-        Value::Array(items) | Value::Set(items) => items,
-        _ => &[],
-    }
+    value.as_bytes().map_or_else(String::new, |bytes| String::from_utf8_lossy(bytes).into_owned())
 }
 
 /// Groups within groups are read so deep. What may be repeated is shown twice, so that each level can double the length of a hint.
@@ -92,13 +73,13 @@ fn told_arguments(value: &Value, depth: usize) -> Vec<Argument> {
     if depth == GROUPS_DEPTH_MAX {
         return Vec::new();
     }
-    elements(value).iter().map(|argument| told_argument(argument, depth + 1)).collect()
+    value.elements().iter().map(|argument| told_argument(argument, depth + 1)).collect()
 }
 
 fn told_argument(value: &Value, depth: usize) -> Argument {
     let mut argument = Argument::default();
     let mut display = String::new();
-    for (name, value) in pairs(value) {
+    for (name, value) in value.pairs() {
         match text(name).as_str() {
             "name" => argument.name = text(value),
             "display_text" => display = text(value),
@@ -106,7 +87,7 @@ fn told_argument(value: &Value, depth: usize) -> Argument {
             "token" => argument.token = text(value),
             "arguments" => argument.inner = told_arguments(value, depth),
             "flags" => {
-                for flag in elements(value) {
+                for flag in value.elements() {
                     match text(flag).as_str() {
                         "optional" => argument.optional = true,
                         "multiple" => argument.multiple = true,
@@ -133,21 +114,21 @@ impl Docs {
 
     /// Takes over what a server has answered to `COMMAND DOCS`; an error changes nothing.
     pub fn learn(&mut self, reply: &Value) {
-        for (name, doc) in pairs(reply) {
+        for (name, doc) in reply.pairs() {
             self.learn_command(&text(name), doc);
         }
     }
 
     fn learn_command(&mut self, name: &str, doc: &Value) {
         let mut command = Command::default();
-        for (field, value) in pairs(doc) {
+        for (field, value) in doc.pairs() {
             match text(field).as_str() {
                 "summary" => command.summary = text(value),
                 "since" => command.since = text(value),
                 "group" => command.group = text(value),
                 "arguments" => command.arguments = told_arguments(value, 0),
                 "subcommands" => {
-                    for (name, doc) in pairs(value) {
+                    for (name, doc) in value.pairs() {
                         self.learn_command(&text(name), doc);
                     }
                 }

@@ -82,7 +82,9 @@ pub fn pipe(session: &mut Session) -> Result<(), String> {
                     break;
                 }
                 Value::Push(_) => {}
-                _ => replies += 1,
+                Value::Null | Value::Int(_) | Value::Double(_) | Value::Bool(_) | Value::BigNumber(_) => replies += 1,
+                Value::Simple(_) | Value::Bulk(_) | Value::Verbatim(..) => replies += 1,
+                Value::Array(_) | Value::Set(_) | Value::Map(_) => replies += 1,
             }
         }
         input.drain(..parsed);
@@ -317,7 +319,7 @@ pub fn latency(session: &mut Session, history: bool) -> Result<(), String> {
                     Style::Json | Style::QuotedJson => {
                         println!("{{\"min\": {least:.0}, \"max\": {most:.0}, \"avg\": {mean:.2}, \"count\": {n}}}")
                     }
-                    _ => println!("{least:.0} {most:.0} {mean:.2} {n}"),
+                    Style::People | Style::Raw => println!("{least:.0} {most:.0} {mean:.2} {n}"),
                 }
             }
             let _ = io::stdout().flush();

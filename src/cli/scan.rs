@@ -23,11 +23,11 @@ fn pages(
         if let Some(count) = &count {
             words.extend([&b"COUNT"[..], count.as_bytes()]);
         }
-        let (next, keys) = match session.call(&words)? {
-            Value::Array(mut parts) if parts.len() == 2 => (parts.remove(0), parts.remove(0)),
-            Value::Error(text) => return Err(format!("SCAN error: {}", String::from_utf8_lossy(&text))),
-            _ => return Err("Non ARRAY response from SCAN!".into()),
-        };
+        let reply = session.call(&words)?;
+        if let Value::Error(text) = reply {
+            return Err(format!("SCAN error: {}", String::from_utf8_lossy(&text)));
+        }
+        let [next, keys] = reply.elements() else { return Err("Non ARRAY response from SCAN!".into()) };
         let Value::Array(keys) = keys else { return Err("Invalid response from SCAN".into()) };
         let keys = keys.iter().filter_map(|k| k.as_bytes()).map(<[u8]>::to_vec).collect();
         visit(session, keys)?;
@@ -93,11 +93,11 @@ struct Tally {
 
 /// `--bigkeys` and `--memkeys`: the biggest key of each type, by elements or by memory.
 pub fn big_keys(session: &mut Session, memory: bool, samples: Option<u64>) -> Result<(), String> {
-    let total_keys = match session.call(&[b"DBSIZE"])? {
-        Value::Int(n) => n,
-        Value::Error(text) => return Err(format!("Couldn't determine DBSIZE: {}", String::from_utf8_lossy(&text))),
-        _ => return Err("Couldn't determine DBSIZE!".into()),
-    };
+    let reply = session.call(&[b"DBSIZE"])?;
+    if let Value::Error(text) = reply {
+        return Err(format!("Couldn't determine DBSIZE: {}", String::from_utf8_lossy(&text)));
+    }
+    let total_keys = reply.as_int().ok_or("Couldn't determine DBSIZE!")?;
     println!("\n# Scanning the entire keyspace to find biggest keys as well as");
     println!("# average sizes per key type.  You can use -i 0.1 to sleep 0.1 sec");
     println!("# per 100 SCAN commands (not usually needed).\n");
@@ -124,14 +124,11 @@ pub fn big_keys(session: &mut Session, memory: bool, samples: Option<u64>) -> Re
             })
             .collect();
         for ((key, kind), size) in known.iter().zip(ask_all(session, &commands)?) {
-            let size = match size {
-                Value::Int(n) => n.max(0) as u64,
-                Value::Error(text) if memory => {
-                    return Err(format!("MEMORY USAGE error: {}", String::from_utf8_lossy(&text)));
-                }
-                // The key has gone or changed its type since.
-                _ => 0,
-            };
+            if let (Value::Error(text), true) = (&size, memory) {
+                return Err(format!("MEMORY USAGE error: {}", String::from_utf8_lossy(text)));
+            }
+            // Where there is no number the key has gone or changed its type since.
+            let size = size.as_int().map_or(0, |n| n.max(0) as u64);
             key_bytes += key.len() as u64;
             let tally = tallies.entry(kind.clone()).or_default();
             tally.keys += 1;
@@ -185,11 +182,10 @@ pub fn hot_keys(session: &mut Session) -> Result<(), String> {
             keys.iter().map(|k| vec![b"OBJECT".to_vec(), b"FREQ".to_vec(), k.clone()]).collect();
         for (key, uses) in keys.into_iter().zip(ask_all(session, &commands)?) {
             sampled += 1;
-            match uses {
-                Value::Int(n) => hottest.push((n, key)),
-                Value::Error(text) => return Err(format!("Error: {}", String::from_utf8_lossy(&text))),
-                _ => {}
+            if let Value::Error(text) = uses {
+                return Err(format!("Error: {}", String::from_utf8_lossy(&text)));
             }
+            hottest.extend(uses.as_int().map(|n| (n, key)));
         }
         hottest.sort_by(|a, b| b.cmp(a));
         hottest.truncate(16);

@@ -183,10 +183,11 @@ impl Session {
                 return result;
             }
             let failed = matches!(value, Value::Error(_));
-            match &value {
+            if let (Value::Error(text), true) = (&value, self.options.error_status) {
                 // With -e an error goes where errors go, whatever the style.
-                Value::Error(text) if self.options.error_status => eprintln!("{}", String::from_utf8_lossy(text)),
-                _ => self.print(&value, is_verbatim(&lower)),
+                eprintln!("{}", String::from_utf8_lossy(text));
+            } else {
+                self.print(&value, is_verbatim(&lower));
             }
             self.follow(name, words, failed);
             if (name == "monitor" || name == "sync" || name == "psync") && !failed {

@@ -128,6 +128,7 @@ fn ask_once((host, port): &(String, u16), name: &str, own: &Own, until: Instant)
 }
 
 fn read_answer(value: &Value, own: &Own) -> Answer {
+    let no_address = || Answer::Nobody("its answer is no address".into());
     let text = |value: &Value| value.as_bytes().map(|b| String::from_utf8_lossy(b).into_owned());
     match value {
         Value::Array(parts) => {
@@ -136,12 +137,13 @@ fn read_answer(value: &Value, own: &Own) -> Answer {
             match (host, port) {
                 (Some(host), Some(port)) if own.is_named_by(&host, port) => Answer::Ours,
                 (Some(host), Some(port)) => Answer::Other(host, port),
-                _ => Answer::Nobody("its answer is no address".into()),
+                _ => no_address(),
             }
         }
         Value::Null => Answer::Nobody("it watches no primary of this name".into()),
         Value::Error(error) => Answer::Nobody(String::from_utf8_lossy(error).into_owned()),
-        _ => Answer::Nobody("its answer is no address".into()),
+        Value::Simple(_) | Value::Bulk(_) | Value::BigNumber(_) | Value::Verbatim(..) | Value::Int(_) => no_address(),
+        Value::Double(_) | Value::Bool(_) | Value::Set(_) | Value::Map(_) | Value::Push(_) => no_address(),
     }
 }
 

@@ -138,17 +138,16 @@ impl Link {
 
     /// The database that the stream has selected as far as it is applied.
     pub fn stream_db(&self, engine: &Engine) -> usize {
-        match self.state {
-            LinkState::Up(_, key) => engine.clients.get(key).map_or(self.db, |c| c.db),
-            _ => self.db,
-        }
+        let LinkState::Up(_, key) = self.state else { return self.db };
+        engine.clients.get(key).map_or(self.db, |c| c.db)
     }
 
     /// Bytes of the stream that have come and are not applied yet.
     pub fn unapplied_bytes(&self, engine: &Engine) -> u64 {
-        let waiting = match self.state {
-            LinkState::Up(_, key) => engine.clients.get(key).map_or(0, |c| c.traffic.query_bytes),
-            _ => 0,
+        let waiting = if let LinkState::Up(_, key) = self.state {
+            engine.clients.get(key).map_or(0, |c| c.traffic.query_bytes)
+        } else {
+            0
         };
         (self.transaction.len() + waiting) as u64
     }
@@ -188,7 +187,7 @@ impl Link {
     fn conn(&self) -> Option<ConnId> {
         match &self.state {
             LinkState::Connecting(id) | LinkState::Handshake(id, ..) | LinkState::Up(id, _) => Some(*id),
-            _ => None,
+            LinkState::None | LinkState::Waiting(_) | LinkState::Resolving | LinkState::Loading(_) => None,
         }
     }
 }
@@ -308,19 +307,27 @@ impl Server {
         let now_ms = self.engine.store.now_ms;
         let timeout_ms = self.engine.config.repl_timeout.get() * 1000;
         let link = &self.outside.link;
+        let is_silent = now_ms - link.heard_ms > timeout_ms;
         match &link.state {
-            LinkState::Waiting(at) if *at <= now_ms => self.resolve_primary(),
-            LinkState::Connecting(_) | LinkState::Handshake(..) | LinkState::Resolving
-                if now_ms - link.heard_ms > timeout_ms =>
-            {
-                log!(Warning, "Timeout connecting to the MASTER...");
-                self.retry_link();
+            LinkState::Waiting(at) => {
+                if *at <= now_ms {
+                    self.resolve_primary();
+                }
             }
-            LinkState::Up(..) if now_ms - link.heard_ms > timeout_ms => {
-                log!(Warning, "MASTER timeout: no data nor PING received...");
-                self.retry_link();
+            LinkState::Connecting(_) | LinkState::Handshake(..) | LinkState::Resolving => {
+                if is_silent {
+                    log!(Warning, "Timeout connecting to the MASTER...");
+                    self.retry_link();
+                }
             }
-            _ => {}
+            LinkState::Up(..) => {
+                if is_silent {
+                    log!(Warning, "MASTER timeout: no data nor PING received...");
+                    self.retry_link();
+                }
+            }
+            // The thread that receives the data watches the time.
+            LinkState::None | LinkState::Loading(_) => {}
         }
     }
 
@@ -496,9 +503,10 @@ impl Server {
             log!(Notice, "Master replication ID changed to {new}");
             self.disconnect_replicas();
         }
-        let rest = match &mut self.outside.link.state {
-            LinkState::Handshake(_, _, input) => std::mem::take(input),
-            _ => Vec::new(),
+        let rest = if let LinkState::Handshake(_, _, input) = &mut self.outside.link.state {
+            std::mem::take(input)
+        } else {
+            Vec::new()
         };
         self.link_up(id, rest, None);
         log!(Notice, "MASTER <-> REPLICA sync: Master accepted a Partial Resynchronization.");

@@ -143,6 +143,7 @@ fn refusal(addr: SocketAddr, error: &io::Error) -> String {
 }
 
 /// What the operator can do where an address cannot be listened on.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the standard library may add kinds of errors")]
 fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => "Choose another port, or stop what listens there.",

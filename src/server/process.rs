@@ -66,7 +66,7 @@ pub fn supervisor(config: &Config) -> Supervised {
         Supervised::Auto if has("UPSTART_JOB") => Supervised::Upstart,
         Supervised::Auto if has("NOTIFY_SOCKET") => Supervised::Systemd,
         Supervised::Auto => Supervised::No,
-        other => other,
+        named @ (Supervised::Upstart | Supervised::Systemd | Supervised::No) => named,
     }
 }
 

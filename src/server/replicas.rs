@@ -558,12 +558,11 @@ impl Server {
         let mut late = Vec::new();
         for (key, replica) in &self.outside.replicas.table {
             let is_old = self.engine.clients.get(*key).is_none();
-            match replica.state {
-                State::Online { .. } if now_ms - replica.ack_ms > timeout_ms => {
-                    late.push((*key, "Disconnecting timedout replica (streaming sync)"))
-                }
-                _ if is_old => late.push((*key, "Forgetting replica without a connection")),
-                _ => {}
+            let is_online = matches!(replica.state, State::Online { .. });
+            if is_online && now_ms - replica.ack_ms > timeout_ms {
+                late.push((*key, "Disconnecting timedout replica (streaming sync)"));
+            } else if is_old {
+                late.push((*key, "Forgetting replica without a connection"));
             }
         }
         for (key, why) in late {

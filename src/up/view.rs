@@ -114,6 +114,7 @@ pub fn watch_screen(options: &Options, nodes: &mut [Node], events: &Events, stop
     result
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "a keyboard has more keys than mean something here")]
 fn interact(
     options: &Options,
     nodes: &mut [Node],

@@ -1,6 +1,7 @@
 //! What every other crate shares: numbers, ids, glob patterns, packed encodings. It owns no socket, file, clock or random source.
 #![no_std]
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
 extern crate alloc;
 
 pub mod elem;

@@ -154,7 +154,9 @@ fn parse_soft_rounded<F: Float>(text: &str, shape: &Shape) -> Option<(F, Status)
             with_exponent.push_str("p0");
             F::from_str_r(&with_exponent, Round::NearestTiesToEven)
         }
-        _ => F::from_str_r(text, Round::NearestTiesToEven),
+        Shape::Infinite { .. } | Shape::Decimal | Shape::Hexadecimal { has_exponent: true } => {
+            F::from_str_r(text, Round::NearestTiesToEven)
+        }
     }
     .ok()?;
     Some((parsed.value, parsed.status))

@@ -65,7 +65,7 @@ impl Leaving {
             ValueRef::Set(v) => v.len(),
             ValueRef::ZSet(v) => v.len(),
             ValueRef::Hash(v) => v.len(),
-            _ => 0,
+            ValueRef::None | ValueRef::Bytes(_) | ValueRef::Int(_) | ValueRef::Score(_) => 0,
         };
         if elements <= COUNTED_ELEMENTS_MAX {
             self.bytes += entry.memory_usage();
@@ -172,7 +172,7 @@ impl Engine {
                 }
                 None
             }
-            _ => self.pick_from_pool(policy, volatile),
+            AllKeysLru | VolatileLru | AllKeysLfu | VolatileLfu | NoEviction => self.pick_from_pool(policy, volatile),
         }
     }
 
@@ -189,7 +189,9 @@ impl Engine {
                     |entry| {
                         let score = match policy {
                             AllKeysLfu | VolatileLfu => 255 - u64::from(store.frequency(entry.access())),
-                            _ => u64::from(store.idle_seconds(entry.access())),
+                            AllKeysLru | VolatileLru | AllKeysRandom | VolatileRandom | VolatileTtl | NoEviction => {
+                                u64::from(store.idle_seconds(entry.access()))
+                            }
                         };
                         pool.offer(score, db, entry);
                     },

@@ -3,6 +3,7 @@
 //! See [`engine::Engine`] for the way of a request, [`store::Store`] for the data as handlers
 //! see it, [`commands`] for the commands by family.
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
 
 #[cfg(debug_assertions)]
 mod audit;

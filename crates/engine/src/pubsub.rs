@@ -62,7 +62,7 @@ impl Subscriptions {
     fn count(&self, kind: Kind) -> usize {
         match kind {
             Kind::Shard => self.shard.len(),
-            _ => self.channels.len() + self.patterns.len(),
+            Kind::Channel | Kind::Pattern => self.channels.len() + self.patterns.len(),
         }
     }
 }

@@ -225,10 +225,8 @@ impl Store {
         // DEBUG sets this one; it is no option.
         let list_plain_bytes = self.limits.list_plain_bytes;
         self.limits = Limits { list_plain_bytes, ..limits(config) };
-        self.access = match config.maxmemory_policy {
-            MaxMemoryPolicy::AllKeysLfu | MaxMemoryPolicy::VolatileLfu => Access::Frequency,
-            _ => Access::Clock,
-        };
+        let counts_uses = matches!(config.maxmemory_policy, MaxMemoryPolicy::AllKeysLfu | MaxMemoryPolicy::VolatileLfu);
+        self.access = if counts_uses { Access::Frequency } else { Access::Clock };
         self.lfu_log_factor = config.lfu_log_factor.get();
         self.lfu_decay_minutes = config.lfu_decay_time.get();
         self.set_time(self.now_ms);
@@ -437,10 +435,8 @@ impl Store {
 
     /// The set under a key, to be read beside others: nothing is counted, and a key whose time is up is not there.
     pub fn set_at(&self, key: &[u8]) -> Option<&Set> {
-        match self.current().get_hashed(self.hash(key), key).filter(|entry| !self.is_expired(entry))?.value() {
-            ValueRef::Set(set) => Some(set),
-            _ => None,
-        }
+        let entry = self.current().get_hashed(self.hash(key), key).filter(|entry| !self.is_expired(entry))?;
+        if let ValueRef::Set(set) = entry.value() { Some(set) } else { None }
     }
 
     /// Whether a live key is there, without counting the look; an error where it holds another type.
@@ -574,7 +570,7 @@ impl Store {
             ValueRef::Set(v) => v.is_empty(),
             ValueRef::ZSet(v) => v.is_empty(),
             ValueRef::Hash(v) => v.is_empty(),
-            _ => false,
+            ValueRef::None | ValueRef::Bytes(_) | ValueRef::Int(_) | ValueRef::Score(_) => false,
         });
         if empty {
             self.remove(key);

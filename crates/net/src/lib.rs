@@ -19,6 +19,8 @@
 //! A `Net` stays on the thread that made it. All limits are in [`Limits`] or named constants of the backends.
 //! It knows nothing of what the bytes mean.
 
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
+
 mod alarm;
 mod blocking;
 mod epoll;

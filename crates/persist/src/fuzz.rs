@@ -250,34 +250,30 @@ impl Visitor for Contents {
     }
 
     fn list_plain(&mut self, item: Vec<u8>) -> Visit {
-        match self.current() {
-            Value::List(items) => items.push(item),
-            other => panic!("an element of a list in {other:?}"),
-        }
+        let current = self.current();
+        let Value::List(items) = current else { panic!("an element of a list in {current:?}") };
+        items.push(item);
         Ok(())
     }
 
     fn set_member(&mut self, member: &[u8]) -> Visit {
-        match self.current() {
-            Value::Set(members) => members.push(member.to_vec()),
-            other => panic!("a member of a set in {other:?}"),
-        }
+        let current = self.current();
+        let Value::Set(members) = current else { panic!("a member of a set in {current:?}") };
+        members.push(member.to_vec());
         Ok(())
     }
 
     fn hash_field(&mut self, field: &[u8], value: &[u8], expire_ms: Option<i64>) -> Visit {
-        match self.current() {
-            Value::Hash(fields) => fields.push((field.to_vec(), value.to_vec(), expire_ms)),
-            other => panic!("a field of a hash in {other:?}"),
-        }
+        let current = self.current();
+        let Value::Hash(fields) = current else { panic!("a field of a hash in {current:?}") };
+        fields.push((field.to_vec(), value.to_vec(), expire_ms));
         Ok(())
     }
 
     fn zset_member(&mut self, member: &[u8], score: f64) -> Visit {
-        match self.current() {
-            Value::Zset(members) => members.push((member.to_vec(), score.to_bits())),
-            other => panic!("a member of a sorted set in {other:?}"),
-        }
+        let current = self.current();
+        let Value::Zset(members) = current else { panic!("a member of a sorted set in {current:?}") };
+        members.push((member.to_vec(), score.to_bits()));
         Ok(())
     }
 

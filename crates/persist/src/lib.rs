@@ -6,6 +6,7 @@
 //! - [`check`] reads a whole file and reports what is in it and what is wrong with it.
 #![no_std]
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
 extern crate alloc;
 
 pub mod check;

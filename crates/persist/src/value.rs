@@ -290,7 +290,7 @@ impl<S: Source> Decoder<S> {
             kind::STRING => {
                 let answer = match self.start("a string")? {
                     Start::Int(value) => visitor.int(meta, value),
-                    start => visitor.string(meta, self.text(start, "a string")?),
+                    start @ (Start::Plain(_) | Start::Lzf) => visitor.string(meta, self.text(start, "a string")?),
                 };
                 self.visited(answer)
             }

@@ -16,6 +16,7 @@
 //! Source: the Redis documentation, "Redis replication"; the exchange as Redis 7.2 speaks it.
 #![no_std]
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
 
 extern crate alloc;
 

@@ -46,7 +46,36 @@ impl Value {
             Value::Simple(b) | Value::Error(b) | Value::Bulk(b) | Value::BigNumber(b) | Value::Verbatim(_, b) => {
                 Some(b)
             }
-            _ => None,
+            Value::Null | Value::Int(_) | Value::Double(_) | Value::Bool(_) => None,
+            Value::Array(_) | Value::Set(_) | Value::Map(_) | Value::Push(_) => None,
+        }
+    }
+
+    /// The number of an integer reply.
+    pub fn as_int(&self) -> Option<i64> {
+        if let Value::Int(n) = self { Some(*n) } else { None }
+    }
+
+    /// The elements of an array, a set or a message; nothing for any other reply.
+    pub fn elements(&self) -> &[Value] {
+        match self {
+            Value::Array(items) | Value::Set(items) | Value::Push(items) => items,
+            Value::Null | Value::Int(_) | Value::Double(_) | Value::Bool(_) | Value::Map(_) => &[],
+            Value::Simple(_) | Value::Error(_) | Value::Bulk(_) | Value::BigNumber(_) | Value::Verbatim(..) => &[],
+        }
+    }
+
+    /// The pairs of a map, which RESP2 gives as an array of names and values in turn; nothing for any other reply.
+    pub fn pairs(&self) -> Vec<(&Value, &Value)> {
+        match self {
+            Value::Map(pairs) => pairs.iter().map(|(name, value)| (name, value)).collect(),
+            Value::Array(items) => items.chunks_exact(2).map(|pair| (&pair[0], &pair[1])).collect(),
+            Value::Null | Value::Int(_) | Value::Double(_) | Value::Bool(_) | Value::Set(_) | Value::Push(_) => {
+                Vec::new()
+            }
+            Value::Simple(_) | Value::Error(_) | Value::Bulk(_) | Value::BigNumber(_) | Value::Verbatim(..) => {
+                Vec::new()
+            }
         }
     }
 }

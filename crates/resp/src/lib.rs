@@ -7,6 +7,7 @@
 //! Source of the format: the Redis protocol specification (redis.io/docs, "RESP").
 #![no_std]
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
 
 extern crate alloc;
 

@@ -58,7 +58,16 @@ pub fn fuzz_info(data: &[u8]) {
                 Action::Connect { link, .. } => Event::LinkOpened { link, local: IpAddr::V4(Ipv4Addr::LOCALHOST) },
                 Action::Send { link, .. } => Event::Received { link, reply: Reply::Bulk(data.to_vec()) },
                 Action::Save { save, .. } => Event::Saved { save, error: None },
-                _ => continue,
+                Action::Close { .. }
+                | Action::Answer { .. }
+                | Action::Emit { .. }
+                | Action::Log { .. }
+                | Action::SetLogLevel(_)
+                | Action::RunScript { .. }
+                | Action::KillScript { .. }
+                | Action::Resolve { .. }
+                | Action::CheckExecutable { .. }
+                | Action::Exit { .. } => continue,
             };
             now += 1;
             sentinel.handle(Millis { monotonic: now, wall: now as i64 }, event);

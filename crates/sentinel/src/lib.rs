@@ -35,6 +35,7 @@
 //! guarantees: Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm", 2014.
 #![no_std]
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
 
 extern crate alloc;
 #[cfg(test)]

@@ -18,6 +18,8 @@
 //! - [`explore`] runs seeds and, where one fails, shrinks it and says how to repeat it.
 //! - [`world::World`] is also the stage of hand-written scenarios; see `tests/scenarios.rs`.
 
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
+
 pub mod check;
 pub mod explore;
 pub mod faults;

@@ -370,7 +370,8 @@ impl World {
             Reply::Array(items) if items.first() == Some(&Reply::Bulk(b"subscribe".to_vec())) => {
                 self.conns[conn].listening = true;
             }
-            _ => {}
+            Reply::Status(_) | Reply::Error(_) | Reply::Int(_) | Reply::Null | Reply::NullArray => {}
+            Reply::Array(_) | Reply::Map(_) => {}
         }
     }
 

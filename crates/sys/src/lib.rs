@@ -4,6 +4,8 @@
 //!
 //! Linux only, like the server. Nothing here knows what the server does.
 
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
+
 pub mod counter;
 pub mod stacks;
 pub mod title;

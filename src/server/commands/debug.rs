@@ -115,15 +115,14 @@ pub fn debug(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
         () if is(word, "htstats-key") && a.len() >= 3 => {
             let entry = e.store.peek(&a[2]).ok_or(error::NO_SUCH_KEY)?;
             let len = match entry.value() {
-                ValueRef::Hash(hash) if !hash.is_packed() => hash.len(),
-                ValueRef::Set(set) if set.encoding() == "hashtable" => set.len(),
-                ValueRef::ZSet(zset) if zset.as_listpack().is_none() => zset.len(),
-                _ => {
-                    return Err(Error::fixed(
-                        "ERR The value stored at the specified key is not represented using an hash table",
-                    ));
-                }
+                ValueRef::Hash(hash) => (!hash.is_packed()).then(|| hash.len()),
+                ValueRef::Set(set) => (set.encoding() == "hashtable").then(|| set.len()),
+                ValueRef::ZSet(zset) => zset.as_listpack().is_none().then(|| zset.len()),
+                ValueRef::None | ValueRef::Bytes(_) | ValueRef::Int(_) | ValueRef::Score(_) | ValueRef::List(_) => None,
             };
+            let len = len.ok_or(Error::fixed(
+                "ERR The value stored at the specified key is not represented using an hash table",
+            ))?;
             let text = format!(
                 "Hash table 0 stats (main hash table):\n table size: {len}\n number of elements: {len}\n different slots: {len}\n max chain length: 1\n avg chain length (counted): 1.00\n avg chain length (computed): 1.00\n Chain length distribution:\n   1: {len} (100.00%)\n"
             );

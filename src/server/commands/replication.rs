@@ -97,7 +97,7 @@ pub fn psync(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
                         "Partial resynchronization not accepted: Requested offset for second ID was {offset}, but I can reply up to {}",
                         o.history.second_offset
                     ),
-                    _ => log!(
+                    Refusal::NotAsked | Refusal::NoBacklog | Refusal::OutsideBacklog => log!(
                         Notice,
                         "Unable to partial resync with replica {ip}:{port} for lack of backlog (Replica request was: {offset})."
                     ),

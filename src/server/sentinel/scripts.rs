@@ -86,10 +86,10 @@ impl Server {
                     script.wait(child)
                 }
                 Ok(None) => ScriptEnd::Signalled(Signal::KILL.as_raw()),
-                Err(error) => match error.kind() {
-                    io::ErrorKind::OutOfMemory | io::ErrorKind::WouldBlock => ScriptEnd::NotStarted,
-                    _ => ScriptEnd::Exited(NOT_EXECUTABLE),
-                },
+                Err(error) if matches!(error.kind(), io::ErrorKind::OutOfMemory | io::ErrorKind::WouldBlock) => {
+                    ScriptEnd::NotStarted
+                }
+                Err(_) => ScriptEnd::Exited(NOT_EXECUTABLE),
             };
             Event::ScriptEnded { script: id, end }
         });

@@ -99,10 +99,12 @@ fn decode(e: &mut Engine, key: &[u8], payload: &[u8]) -> Result<Entry> {
     if let Err(error) = decode_value(payload, &meta, Options::default(), &mut loader) {
         // The client may have put it together itself, or it was damaged on its way: the operator is to know.
         let what = form(payload.body);
-        e.orders.push(Order::Warn(match error.fault {
-            Fault::Unsupported { .. } => format!("RESTORE refused a payload: {error}"),
-            _ => format!("RESTORE refused a payload. {what} integrity check failed: {error}"),
-        }));
+        let warning = if matches!(error.fault, Fault::Unsupported { .. }) {
+            format!("RESTORE refused a payload: {error}")
+        } else {
+            format!("RESTORE refused a payload. {what} integrity check failed: {error}")
+        };
+        e.orders.push(Order::Warn(warning));
         return Err(bad);
     }
     let entry = loader.into_entry(key);

@@ -387,7 +387,12 @@ fn increment(e: &mut Engine, key: &[u8], by: i64) -> Result {
             let old = match entry.value() {
                 ValueRef::Int(n) => n,
                 ValueRef::Bytes(bytes) => int(bytes)?,
-                _ => return Err(error::WRONG_TYPE),
+                ValueRef::None
+                | ValueRef::Score(_)
+                | ValueRef::List(_)
+                | ValueRef::Hash(_)
+                | ValueRef::Set(_)
+                | ValueRef::ZSet(_) => return Err(error::WRONG_TYPE),
             };
             let sum = old.checked_add(by).ok_or(error::OVERFLOW)?;
             entry.set_int(sum);

@@ -120,15 +120,14 @@ impl Sentinel {
     /// A client sent a command.
     pub(crate) fn handle_command(&mut self, client: ClientId, args: Vec<Vec<u8>>) {
         let outcome = self.execute(client, &args);
-        match outcome {
-            Outcome::Reply(reply) if self.pending.iter().all(|p| p.client != client) => {
-                self.push(Action::Answer { client, reply });
-            }
-            outcome => {
-                let state = Self::waiting(outcome, args);
-                self.pending.push(Pending { client, state });
-            }
+        if self.pending.iter().all(|p| p.client != client)
+            && let Outcome::Reply(reply) = outcome
+        {
+            self.push(Action::Answer { client, reply });
+            return;
         }
+        let state = Self::waiting(outcome, args);
+        self.pending.push(Pending { client, state });
     }
 
     fn waiting(outcome: Outcome, args: Vec<Vec<u8>>) -> State {
