@@ -122,20 +122,10 @@ fn set(e: &mut Engine, a: &Args) -> Result {
 }
 
 /// Sets a string and propagates it, unless its request can be replayed as it is (`verbatim`), as a plain SET with an
-/// absolute time, which means the same whenever and wherever it is replayed. A time that has passed already is a deletion.
+/// absolute time, which means the same whenever and wherever it is replayed. A time that has passed already is stored as well: the
+/// key then expires like any other, which listeners to `expired` see.
 fn store_expiring(e: &mut Engine, key: &[u8], value: &[u8], expiry: Expiry, keep_ttl: bool, verbatim: bool) {
     let db = e.store.db;
-    if let Expiry::At(at) = expiry
-        && at <= e.store.now_ms
-        && !e.store.is_replica
-    {
-        if e.store.delete(key) {
-            e.store.changed(Classes::GENERIC, "del", key, 1);
-            let word = e.store.expire_word;
-            e.store.fx.rewrite(db, &[word, key]);
-        }
-        return;
-    }
     if keep_ttl {
         e.store.expire_if_due(key);
     }
