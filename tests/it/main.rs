@@ -39,3 +39,4 @@ mod support;
 mod threads;
 mod tools;
 mod unsupported;
+mod up;
