@@ -177,7 +177,7 @@ impl<'a> HashRef<'a> {
         })
     }
 
-    /// Bytes of heap memory beside the entry. Walks the whole table of a big hash.
+    /// Bytes of heap memory beside the entry; estimated where the hash is big.
     pub fn memory_usage(self) -> usize {
         match self.0 {
             Shape::Packed(_) => 0,

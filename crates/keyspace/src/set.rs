@@ -141,7 +141,7 @@ impl Set {
         }
     }
 
-    /// Bytes of heap memory, without this struct itself. Walks the whole table of a big set.
+    /// Bytes of heap memory, without this struct itself; estimated where the set is big.
     pub fn memory_usage(&self) -> usize {
         match &self.0 {
             Form::Ints(intset) => intset.capacity(),

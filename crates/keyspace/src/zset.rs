@@ -153,7 +153,7 @@ impl ZSet {
         }
     }
 
-    /// Bytes of heap memory, without this struct itself. Walks all members of a big sorted set.
+    /// Bytes of heap memory, without this struct itself; estimated where the sorted set is big.
     pub fn memory_usage(&self) -> usize {
         match &self.0 {
             Form::Packed(listpack) => listpack.capacity(),

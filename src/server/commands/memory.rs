@@ -122,7 +122,7 @@ pub fn stats(o: &mut Outside, e: &mut Engine) -> Result {
         .iter()
         .enumerate()
         .filter(|(_, db)| !db.is_empty())
-        .map(|(i, db)| (i, db.trie().memory_usage()))
+        .map(|(i, db)| (i, db.trie().part_bytes()))
         .collect();
     let after = [
         ("overhead.total", Bytes(f.overhead())),

@@ -39,7 +39,7 @@ pub use walk::Iter;
 use crate::entry::Entry;
 use crate::hasher::{KeyHash, Seeded};
 pub(crate) use raw::prefetch;
-use raw::{LEAF_MAX, Leaf, Link, Node, Part};
+use raw::{LEAF_MAX, Leaf, Link, Node, Part, Survey};
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -70,6 +70,8 @@ const fn tag_of(hash: u64) -> u8 {
 
 /// The nodes above a leaf can branch on eight bytes.
 const LEVELS: usize = 8;
+/// How many entries are looked at to say how much memory all of them take.
+const SURVEYED_ENTRIES: usize = 10_000;
 
 /// The way to a leaf, all of it held by this trie alone.
 struct Path {
@@ -182,9 +184,31 @@ impl<H> Trie<H> {
         self.len == 0
     }
 
-    /// Bytes of all nodes, leaves and entries, with the allocator's rounding. Shared parts count in full. Walks the whole trie.
+    /// Bytes of all nodes, leaves and entries, with the allocator's rounding. Shared parts count in full. Beyond
+    /// [`SURVEYED_ENTRIES`] it is estimated from as many: hashes spread the entries evenly over the trie.
     pub fn memory_usage(&self) -> usize {
-        self.root.as_ref().map_or(0, Link::memory_usage)
+        let mut entry_bytes = 0;
+        let survey = self.survey(|entry| entry_bytes += entry.memory_usage());
+        self.scaled(survey.part_bytes + entry_bytes, survey.entries)
+    }
+
+    /// Bytes of all nodes and leaves without the entries, estimated as in [`Trie::memory_usage`].
+    pub fn part_bytes(&self) -> usize {
+        let survey = self.survey(|_| {});
+        self.scaled(survey.part_bytes, survey.entries)
+    }
+
+    fn survey(&self, mut visit: impl FnMut(&Entry)) -> Survey {
+        let mut survey = Survey::default();
+        if let Some(root) = &self.root {
+            root.survey(SURVEYED_ENTRIES, &mut survey, &mut visit);
+        }
+        survey
+    }
+
+    /// What `entries` of the entries take, for all of them.
+    fn scaled(&self, bytes: usize, entries: usize) -> usize {
+        if entries == self.len { bytes } else { (bytes as f64 * self.len as f64 / entries as f64) as usize }
     }
 
     /// The entry with this key.

@@ -560,18 +560,34 @@ impl Link {
         }
     }
 
-    /// Bytes of the part and of all parts and entries below it.
-    pub(crate) fn memory_usage(&self) -> usize {
+    /// Walks parts in the order of their hashes until `entries_max` entries or a few more have been met.
+    pub(crate) fn survey(&self, entries_max: usize, survey: &mut Survey, visit: &mut impl FnMut(&Entry)) {
+        if survey.entries >= entries_max {
+            return;
+        }
         match self.part() {
             Part::Leaf(leaf) => {
-                leaf_layout(leaf.cap()).size() + leaf.entries().iter().map(Entry::memory_usage).sum::<usize>()
+                survey.part_bytes += leaf_layout(leaf.cap()).size();
+                survey.entries += leaf.len();
+                leaf.entries().iter().for_each(visit);
             }
             Part::Node(node) => {
-                node_layout(usize::from(node.head().cap)).size()
-                    + node.all().iter().map(Link::memory_usage).sum::<usize>()
+                survey.part_bytes += node_layout(usize::from(node.head().cap)).size();
+                for child in node.all() {
+                    child.survey(entries_max, survey, visit);
+                }
             }
         }
     }
+}
+
+/// What a walk over some of the parts has met.
+#[derive(Debug, Default)]
+pub(crate) struct Survey {
+    /// Bytes of the nodes and leaves.
+    pub(crate) part_bytes: usize,
+    /// How many entries.
+    pub(crate) entries: usize,
 }
 
 impl Clone for Link {

@@ -1,6 +1,6 @@
 //! Random operations against plain models, with hashes of every kind.
 
-use super::Trie;
+use super::{SURVEYED_ENTRIES, Survey, Trie};
 use crate::entry::Entry;
 use crate::hasher::{KeyHash, Seeded};
 use crate::value::ValueRef;
@@ -138,6 +138,29 @@ fn check_model<H: KeyHash>(seed: u64, keys: u64, steps: usize) {
         assert!(trie.remove(H::hash(key), key).is_some());
     }
     assert!(trie.is_empty() && trie.memory_usage() == 0);
+}
+
+#[test]
+fn the_memory_of_many_entries_is_estimated_from_some() {
+    let mut trie: Trie<Seeded> = Trie::new();
+    let mut next = numbers(7);
+    for i in 0..20 * SURVEYED_ENTRIES {
+        let value = vec![b'x'; (next() % 200) as usize];
+        let key = format!("key:{i}").into_bytes();
+        trie.insert(Seeded::hash(&key), Entry::new_bytes(&key, &value, None));
+        if i == SURVEYED_ENTRIES / 2 {
+            let entries: usize = trie.iter().map(Entry::memory_usage).sum();
+            assert_eq!(trie.memory_usage(), trie.part_bytes() + entries, "few entries are counted exactly");
+        }
+    }
+    let (mut all, mut entry_bytes) = (Survey::default(), 0);
+    trie.root.as_ref().unwrap().survey(usize::MAX, &mut all, &mut |entry| entry_bytes += entry.memory_usage());
+    assert_eq!(all.entries, trie.len());
+    for (estimate, exact) in [(trie.part_bytes(), all.part_bytes), (trie.memory_usage(), all.part_bytes + entry_bytes)]
+    {
+        let ratio = estimate as f64 / exact as f64;
+        assert!((0.95..1.05).contains(&ratio), "{estimate} for {exact}");
+    }
 }
 
 const CASES: u32 = if cfg!(miri) { 1 } else { 24 };
