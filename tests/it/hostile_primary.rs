@@ -123,6 +123,34 @@ fn a_transaction_without_an_end_does_not_fill_a_replica_or_a_primary() {
 }
 
 #[test]
+fn a_replica_that_must_not_diverge_ends_at_an_error_in_the_stream() {
+    let data = empty_data();
+    for (behavior, read_only, ends) in [
+        ("ignore", "yes", false),
+        ("panic", "yes", true),
+        ("panic-on-replicas", "yes", true),
+        // Where clients write to a replica, its data differs anyhow.
+        ("panic", "no", false),
+    ] {
+        let options = ["--propagation-error-behavior", behavior, "--replica-read-only", read_only];
+        let mut replica = ours(&[&FAST[..], &options].concat());
+        let impostor = Impostor::new();
+        impostor.be_followed_by(&replica);
+        let mut stream = link_up(&impostor, &replica, &data);
+        stream.write_all(&encoded(&[b"SET", b"k", b"text"])).unwrap();
+        stream.write_all(&encoded(&[b"INCR", b"k"])).unwrap();
+        if ends {
+            assert!(!replica.wait_for_end().success(), "{behavior}");
+            assert!(replica.log().contains("This replica panicked sending an error to its master"), "{behavior}");
+        } else {
+            stream.write_all(&encoded(&[b"SET", b"after", b"1"])).unwrap();
+            wait_until(PATIENCE, || replica.call(&["GET", "after"]) == bulk("1"));
+            assert!(replica.log().contains("This replica is sending an error to its master"), "{behavior}");
+        }
+    }
+}
+
+#[test]
 fn a_data_set_that_cannot_fit_on_the_disk_is_refused_at_once() {
     let replica = ours(&FAST);
     replica.ok(&["SET", "old", "data"]);
