@@ -1,15 +1,30 @@
-//! The processes of `rekindle up`.
+//! The processes of `rekindle up`, and what can be done to each.
+//!
+//! Servers are controlled through a Unix socket of their own, so that one that is cut off from the network still obeys:
+//!
+//! ```text
+//!   kill      SIGKILL                          restart    the process anew, with the file that it has rewritten
+//!   freeze    SIGSTOP                          thaw       SIGCONT
+//!   cut off   no TCP port is listened on,      reconnect  both as before
+//!             outgoing connections come from an address that this machine does not have,
+//!             and the connections that there are are closed
+//! ```
+//! Limits: a sentinel has no such socket. Freezing one has the same effect on the others.
 
 use super::{NAME, Options};
 use crate::wire::Connection;
-use std::collections::BTreeMap;
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a process may take to start or stop.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a command may take.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(2);
+/// An address for documentation (RFC 5737), which no machine has.
+const NOWHERE: &[u8] = b"192.0.2.1";
 
 /// What a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,48 +40,53 @@ pub enum Kind {
 pub struct Node {
     pub kind: Kind,
     pub port: u16,
-    pub folder: PathBuf,
+    folder: PathBuf,
+    socket: PathBuf,
     process: Child,
-    connection: Option<Connection>,
-    pub seen: Seen,
 }
 
-/// What a process said last.
-#[derive(Default, Debug, Clone)]
-pub struct Seen {
-    /// It answered.
-    pub up: bool,
-    info: BTreeMap<String, String>,
+/// Where a process is asked.
+#[derive(Debug, Clone)]
+pub enum Door {
+    /// A Unix socket.
+    Socket(PathBuf),
+    /// A port on this machine.
+    Port(u16),
 }
 
-impl Seen {
-    /// A field of INFO, empty where there is none.
-    pub fn get(&self, field: &str) -> &str {
-        self.info.get(field).map_or("", String::as_str)
+impl Door {
+    /// Connects; replies may take `timeout`.
+    pub fn connect(&self, timeout: Option<Duration>) -> std::io::Result<Connection> {
+        let connection = match self {
+            Self::Socket(path) => Connection::unix(&path.to_string_lossy())?,
+            Self::Port(port) => Connection::tcp("127.0.0.1", *port, Duration::from_millis(300))?,
+        };
+        connection.set_read_timeout(timeout)?;
+        Ok(connection)
     }
 
-    /// A number among the fields of INFO, 0 where there is none.
-    pub fn number(&self, field: &str) -> i64 {
-        self.get(field).parse().unwrap_or(0)
-    }
-
-    /// Whether this is the primary.
-    pub fn is_primary(&self) -> bool {
-        self.up && self.get("role") == "master"
-    }
-
-    /// One of the values in a field of the form `name=value,name=value`.
-    pub fn part(&self, field: &str, name: &str) -> &str {
-        let parts = self.get(field).split(',');
-        parts.filter_map(|p| p.split_once('=')).find_map(|(n, v)| (n == name).then_some(v)).unwrap_or("")
+    /// Runs one command on a connection of its own.
+    pub fn call(&self, words: &[&[u8]]) -> Result<resp::Value, String> {
+        let reply = self.connect(Some(COMMAND_TIMEOUT)).and_then(|mut connection| connection.call(words));
+        let reply = reply.map_err(|error| error.to_string())?;
+        if let resp::Value::Error(error) = reply {
+            return Err(String::from_utf8_lossy(&error).into_owned());
+        }
+        Ok(reply)
     }
 }
 
 /// Starts all and waits until they answer: servers, then sentinels, that these find all replicas at the first look.
-pub fn start_all(options: &Options, cast: &[(Kind, u16)], base: &Path, nodes: &mut Vec<Node>) -> Result<(), String> {
+pub fn start_all(
+    options: &Options,
+    planned: &[(Kind, u16)],
+    base: &Path,
+    sockets: &Path,
+    nodes: &mut Vec<Node>,
+) -> Result<(), String> {
     for kind in [Kind::Server, Kind::Sentinel] {
         let first = nodes.len();
-        for (_, port) in cast.iter().filter(|(k, _)| *k == kind) {
+        for (_, port) in planned.iter().filter(|(k, _)| *k == kind) {
             let folder = base.join(port.to_string());
             let failed =
                 |e| format!("can't write to the folder {}: {e}; choose another one with --dir", folder.display());
@@ -76,21 +96,13 @@ pub fn start_all(options: &Options, cast: &[(Kind, u16)], base: &Path, nodes: &m
             if !file.exists() {
                 fs::write(&file, configuration(options, kind, *port, &folder)).map_err(failed)?;
             }
-            let process = spawn(kind, &file)?;
-            nodes.push(Node { kind, port: *port, folder, process, connection: None, seen: Seen::default() });
+            let socket = sockets.join(format!("{port}.sock"));
+            let process = spawn(kind, &file, &socket)?;
+            nodes.push(Node { kind, port: *port, folder, socket, process });
         }
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         for node in &mut nodes[first..] {
-            while !(node.ask() && node.is_linked()) {
-                let late = Instant::now() > deadline;
-                if node.is_dead() || (late && !node.seen.up) {
-                    return Err(format!("the process on port {} did not start:\n{}", node.port, node.last_words()));
-                }
-                if late {
-                    break;
-                }
-                std::thread::sleep(Duration::from_millis(20));
-            }
+            node.wait_until_ready(deadline)?;
         }
     }
     Ok(())
@@ -124,52 +136,51 @@ fn configuration(options: &Options, kind: Kind, port: u16, folder: &Path) -> Str
     text
 }
 
-fn spawn(kind: Kind, file: &Path) -> Result<Child, String> {
+fn spawn(kind: Kind, file: &Path, socket: &Path) -> Result<Child, String> {
     let program = std::env::current_exe().map_err(|e| format!("can't find this program: {e}"))?;
     let mut command = Command::new(program);
-    command.arg(if kind == Kind::Server { "server" } else { "sentinel" }).arg(file);
+    match kind {
+        Kind::Server => command.arg("server").arg(file).arg("--unixsocket").arg(socket),
+        Kind::Sentinel => command.arg("sentinel").arg(file),
+    };
     // A process group of its own: Ctrl-C reaches this program, which then stops the others in order.
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().map_err(|e| format!("can't start a process: {e}"))
 }
 
 impl Node {
-    /// Asks for INFO; whether it answered.
-    pub fn ask(&mut self) -> bool {
-        // A fail-over closes the connections of clients, so one that is lost tells nothing yet.
-        let had_connection = self.connection.is_some();
-        let mut text = self.info();
-        if text.is_none() && had_connection {
-            text = self.info();
+    /// Where it is asked.
+    pub fn door(&self) -> Door {
+        match self.kind {
+            Kind::Server => Door::Socket(self.socket.clone()),
+            Kind::Sentinel => Door::Port(self.port),
         }
-        self.seen.up = text.is_some();
-        if let Some(text) = text {
-            let pairs = text.lines().filter_map(|l| l.split_once(':')).map(|(k, v)| (k.to_owned(), v.to_owned()));
-            self.seen.info = pairs.collect();
-        }
-        self.seen.up
     }
 
-    fn info(&mut self) -> Option<String> {
-        if self.connection.is_none() {
-            let connection = Connection::tcp("127.0.0.1", self.port, Duration::from_millis(300)).ok()?;
-            connection.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
-            self.connection = Some(connection);
+    fn wait_until_ready(&mut self, deadline: Instant) -> Result<(), String> {
+        loop {
+            let info = self.door().call(&[b"INFO", b"replication"]).ok();
+            let is_up = info.is_some();
+            let is_linked = info.and_then(|info| {
+                info.as_bytes().map(|text| !String::from_utf8_lossy(text).contains("link_status:down"))
+            });
+            if is_linked == Some(true) {
+                return Ok(());
+            }
+            let late = Instant::now() > deadline;
+            if self.has_ended() || (late && !is_up) {
+                return Err(format!("the process on port {} did not start:\n{}", self.port, self.last_words()));
+            }
+            if late {
+                // It answers, and what keeps it from its primary can be seen.
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(20));
         }
-        let answer = self.connection.as_mut()?.call(&[b"INFO"]).ok();
-        let text = answer.as_ref().and_then(|a| a.as_bytes()).map(|t| String::from_utf8_lossy(t).into_owned());
-        if text.is_none() {
-            self.connection = None;
-        }
-        text
     }
 
-    /// Whether it is no replica whose link is down.
-    fn is_linked(&self) -> bool {
-        self.seen.get("master_link_status") != "down"
-    }
-
-    fn is_dead(&mut self) -> bool {
+    /// Whether the process has ended.
+    pub fn has_ended(&mut self) -> bool {
         self.process.try_wait().ok().flatten().is_some()
     }
 
@@ -178,14 +189,45 @@ impl Node {
         // One that has ended by itself needs no killing.
         let _ = self.process.kill();
         let _ = self.process.wait();
-        self.connection = None;
-        self.seen.up = false;
     }
 
-    /// Starts it again if it is dead.
+    fn signal(&mut self, signal: Signal) -> Result<(), String> {
+        if self.has_ended() {
+            return Err("the process has ended".into());
+        }
+        let pid = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw).ok_or("the process has no id")?;
+        kill_process(pid, signal).map_err(|error| error.to_string())
+    }
+
+    /// Stops the process where it is.
+    pub fn freeze(&mut self) -> Result<(), String> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&mut self) -> Result<(), String> {
+        self.signal(Signal::CONT)
+    }
+
+    /// Takes a server off the network, in both directions.
+    pub fn cut_off(&self) -> Result<(), String> {
+        let door = self.door();
+        door.call(&[b"CONFIG", b"SET", b"bind", b"", b"bind-source-addr", NOWHERE])?;
+        let own = format!("127.0.0.1:{}", self.port);
+        door.call(&[b"CLIENT", b"KILL", b"LADDR", own.as_bytes()])?;
+        door.call(&[b"CLIENT", b"KILL", b"TYPE", b"master"])?;
+        Ok(())
+    }
+
+    /// Brings a server back into the network.
+    pub fn reconnect(&self) -> Result<(), String> {
+        self.door().call(&[b"CONFIG", b"SET", b"bind", b"127.0.0.1", b"bind-source-addr", b""]).map(drop)
+    }
+
+    /// Starts it again if it has ended.
     pub fn restart(&mut self) -> Result<(), String> {
-        if self.is_dead() {
-            self.process = spawn(self.kind, &self.folder.join("conf"))?;
+        if self.has_ended() {
+            self.process = spawn(self.kind, &self.folder.join("conf"), &self.socket)?;
         }
         Ok(())
     }
@@ -196,42 +238,41 @@ impl Node {
         last.reverse();
         last.join("\n")
     }
-}
 
-impl Drop for Node {
-    /// Nothing is left behind, whatever happens to this program.
-    fn drop(&mut self) {
-        if !self.is_dead() {
-            self.kill();
+    fn stop(&mut self) {
+        if self.has_ended() {
+            return;
         }
-    }
-}
-
-/// Stops all in order.
-pub fn stop_all(nodes: &mut [Node]) {
-    // Sentinels first, that they start no fail-over; then replicas, that they do not see their primary vanish.
-    let order = |node: &Node| match (node.kind, node.seen.is_primary()) {
-        (Kind::Sentinel, _) => 0,
-        (Kind::Server, false) => 1,
-        (Kind::Server, true) => 2,
-    };
-    let mut sorted: Vec<&mut Node> = nodes.iter_mut().collect();
-    sorted.sort_by_key(|node| order(node));
-    for node in sorted {
-        if node.is_dead() {
-            continue;
-        }
-        if let Ok(mut connection) = Connection::tcp("127.0.0.1", node.port, Duration::from_millis(300)) {
-            let _ = connection.set_read_timeout(Some(Duration::from_secs(2)));
-            let _ = connection.call(&[b"SHUTDOWN", b"NOW"]);
-        }
-        let deadline = Instant::now() + PATIENCE;
-        while !node.is_dead() {
+        // A frozen process would not hear that it is to stop. One that has just ended needs neither.
+        let _ = self.thaw();
+        let _ = self.door().call(&[b"SHUTDOWN", b"NOW"]);
+        let deadline = Instant::now() + TIMEOUT;
+        while !self.has_ended() {
             if Instant::now() > deadline {
-                node.kill();
+                self.kill();
                 break;
             }
             std::thread::sleep(Duration::from_millis(10));
         }
     }
+}
+
+impl Drop for Node {
+    /// Nothing is left behind, whatever happens to this program.
+    fn drop(&mut self) {
+        if !self.has_ended() {
+            self.kill();
+        }
+    }
+}
+
+/// Stops all in order: sentinels first, that they start no fail-over; then replicas, that they do not see their primary vanish.
+pub fn stop_all(nodes: &mut [Node], primary: Option<u16>) {
+    let order = |node: &Node| match node.kind {
+        Kind::Sentinel => 0,
+        Kind::Server => 1 + u8::from(primary == Some(node.port)),
+    };
+    let mut sorted: Vec<&mut Node> = nodes.iter_mut().collect();
+    sorted.sort_by_key(|node| order(node));
+    sorted.into_iter().for_each(Node::stop);
 }

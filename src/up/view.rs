@@ -1,231 +1,289 @@
-//! The view: a table that is drawn anew, or plain lines.
+//! The screen, drawn from the state alone.
+//!
+//! ```text
+//!  primary 127.0.0.1:6379 · load 1000/s, 52340 acknowledged · 42 s
+//!    address         role     ops/s              lag ms            keys  memory
+//!  ▸ 127.0.0.1:6379  primary  ▁▂▅▇▇▇▇▇  1003                         100    1.2M
+//!    127.0.0.1:6380  replica  ▁▂▅▇▇▇▇▇  1003     ▁▁▁▂▁▁▁▁   0.2      100    1.2M
+//!    127.0.0.1:6381  frozen
+//!  3 sentinels see 127.0.0.1:6379 ok
+//!  6379 → 6380 in 1.13 s: found dead 1.00, elected 0.02, promoted 0.11; 0 acknowledged writes lost
+//!  12:00:01.234 127.0.0.1:26379 and 2 more: …              the latest events
+//!  ↑↓ choose k kill f freeze c cut off h hand over r restart w load ? help q quit
+//! ```
+//! Where there is room sentinels have a line each, and servers more columns. Limits: with fewer than [`WIDTH_MIN`] columns or [`HEIGHT_MIN`]
+//! lines it says so instead.
 
-use super::events::Events;
-use super::nodes::{Kind, Node};
-use super::{Options, done};
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyModifiers};
-use ratatui::layout::{Constraint, Layout};
-use ratatui::style::{Color, Modifier, Style};
+use super::nodes::Kind;
+use super::state::{Condition, Seen, State};
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color, Modifier, Style, Stylize};
 use ratatui::text::Line;
-use ratatui::widgets::{Block, Paragraph, Row, Table};
-use std::io::{self, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use ratatui::widgets::{Paragraph, Sparkline};
+use std::collections::VecDeque;
+use std::time::Duration;
 
-/// How often the processes are asked.
-const PERIOD: Duration = Duration::from_millis(500);
+/// The narrowest screen.
+const WIDTH_MIN: u16 = 50;
+/// The lowest screen.
+const HEIGHT_MIN: u16 = 10;
+/// From so many columns on there is room for all columns of the table.
+const WIDE: u16 = 80;
+/// Lines for events that are kept free before sentinels get a line each.
+const EVENTS_MIN: u16 = 6;
 
-const SERVER_TITLES: [&str; 8] = ["port", "role", "link", "offset", "bytes behind", "ops/s", "keys", "memory"];
-const SENTINEL_TITLES: [&str; 5] = ["port", "sees", "primary", "replicas", "sentinels"];
+const HELP: &[&str] = &[
+    "↑ ↓ Tab     choose a node; until then it is the primary",
+    "k           kill it as a power cut would (SIGKILL)",
+    "f           freeze it (SIGSTOP), and let it go on",
+    "c           cut a server off the network, and reconnect it",
+    "h           hand over: another server becomes the primary, and no write is lost",
+    "r           restart the chosen node, or else one that has ended",
+    "w           switch a load of writes on or off",
+    "PgUp PgDn   scroll the events; Home and End: all the way",
+    "q, Ctrl-C   stop all",
+    "",
+    "ops/s: commands that read or write data, without the traffic of sentinels and replicas",
+    "lag: how long the primary's stream takes to come; it grows while nothing comes",
+];
 
-/// What is shown of a server, and whether all is well with it.
-fn server_cells(node: &Node, primary_offset: i64) -> ([String; 8], bool) {
-    let seen = &node.seen;
-    if !seen.up {
-        let mut row: [String; 8] = Default::default();
-        row[0] = node.port.to_string();
-        row[1] = "down".into();
-        return (row, false);
+/// Draws all of it.
+pub fn draw(frame: &mut Frame, state: &State, folder: &str, now: Duration) {
+    let area = frame.area();
+    if area.width < WIDTH_MIN || area.height < HEIGHT_MIN {
+        let text =
+            format!("The terminal is too small: at least {WIDTH_MIN} columns and {HEIGHT_MIN} lines, or --plain");
+        frame.render_widget(Paragraph::new(wrapped(&text, area.width)), area);
+        return;
     }
-    let replica = !seen.is_primary();
-    let offset = seen.number("master_repl_offset");
-    let link = if replica { seen.get("master_link_status") } else { "-" };
-    let behind = if replica { (primary_offset - offset).max(0).to_string() } else { "-".into() };
-    let keys = Some(seen.part("db0", "keys")).filter(|k| !k.is_empty()).unwrap_or("0");
-    let row = [
-        node.port.to_string(),
-        if replica { "replica".into() } else { format!("primary of {}", seen.get("connected_slaves")) },
-        link.to_owned(),
-        offset.to_string(),
-        behind,
-        seen.get("instantaneous_ops_per_sec").to_owned(),
-        keys.to_owned(),
-        seen.get("used_memory_human").to_owned(),
-    ];
-    (row, !replica || link == "up")
-}
-
-/// What is shown of a sentinel, and whether it sees a primary that is well.
-fn sentinel_cells(node: &Node) -> ([String; 5], bool) {
-    let seen = &node.seen;
-    if !seen.up {
-        return ([node.port.to_string(), "down".into(), String::new(), String::new(), String::new()], false);
-    }
-    let part = |name: &str| seen.part("master0", name).to_owned();
-    let status = if seen.get("sentinel_tilt") == "1" { "tilt".into() } else { part("status") };
-    let well = status == "ok";
-    ([node.port.to_string(), status, part("address"), part("slaves"), part("sentinels")], well)
-}
-
-fn primary_offset(nodes: &[Node]) -> i64 {
-    nodes.iter().filter(|n| n.seen.is_primary()).map(|n| n.seen.number("master_repl_offset")).max().unwrap_or(0)
-}
-
-fn of_kind(nodes: &[Node], kind: Kind) -> impl Iterator<Item = &Node> {
-    nodes.iter().filter(move |n| n.kind == kind)
-}
-
-/// One line of `name=value` pairs for each process and second, and one for each event.
-pub fn watch_plain(options: &Options, nodes: &mut [Node], events: &Events, stop: &AtomicBool) -> Result<(), String> {
-    let started = Instant::now();
-    // Whoever read the lines may be gone: that ends the watching, and is no panic that would leave the processes behind.
-    let print = |line: String| writeln!(io::stdout(), "{line}").map_err(|e| format!("can't write to the output: {e}"));
-    print(format!(
-        "primary 127.0.0.1:{}, {} replicas, {} sentinels; Ctrl-C stops them",
-        options.port, options.replicas, options.sentinels
-    ))?;
-    let pairs = |titles: &[&str], row: &[String]| {
-        let pair = |(title, cell): (&&str, &String)| format!("{}={}", title.replace(' ', "_"), cell.replace(' ', "_"));
-        titles.iter().zip(row).map(pair).collect::<Vec<_>>().join(" ")
+    let servers = of_kind(state, Kind::Server);
+    let sentinels = of_kind(state, Kind::Sentinel);
+    let keys = wrapped(KEYS[usize::from(area.width < WIDE)], area.width);
+    let report = state.tracker.last().map(|report| wrapped(&report.to_string(), area.width)).unwrap_or_default();
+    let fixed = 1 + 1 + keys.len() as u16 + report.len() as u16;
+    // Where even the servers do not fit, the events keep three lines.
+    let server_lines = (servers.len() as u16).min(area.height.saturating_sub(fixed + 1 + 3));
+    let left = area.height.saturating_sub(fixed + server_lines);
+    let sentinel_lines = match sentinels.len() as u16 {
+        0 => 0,
+        count if left >= count + EVENTS_MIN => count,
+        _ => 1,
     };
-    let mut next = Instant::now();
-    while !done(options, started, stop) {
-        for event in events.take() {
-            print(format!("event {event}"))?;
-        }
-        if Instant::now() < next {
-            std::thread::sleep(Duration::from_millis(50));
-            continue;
-        }
-        next += PERIOD * 2;
-        nodes.iter_mut().for_each(|n| {
-            n.ask();
-        });
-        let end = primary_offset(nodes);
-        for node in nodes.iter() {
-            match node.kind {
-                Kind::Server => print(pairs(&SERVER_TITLES, &server_cells(node, end).0))?,
-                Kind::Sentinel => print(format!("sentinel {}", pairs(&SENTINEL_TITLES, &sentinel_cells(node).0)))?,
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The table on a terminal, with keys.
-pub fn watch_screen(options: &Options, nodes: &mut [Node], events: &Events, stop: &AtomicBool) -> Result<(), String> {
-    let mut terminal = ratatui::try_init().map_err(|e| format!("can't use the terminal: {e}; try --plain"))?;
-    let result = interact(options, nodes, events, stop, &mut terminal);
-    if ratatui::try_restore().is_err() || result.is_err() {
-        // The terminal is gone. Its end would complain of that to the same terminal, and panic.
-        std::mem::forget(terminal);
-    }
-    result
-}
-
-#[expect(clippy::wildcard_enum_match_arm, reason = "a keyboard has more keys than mean something here")]
-fn interact(
-    options: &Options,
-    nodes: &mut [Node],
-    events: &Events,
-    stop: &AtomicBool,
-    terminal: &mut ratatui::DefaultTerminal,
-) -> Result<(), String> {
-    let started = Instant::now();
-    let keys = read_keys();
-    while !done(options, started, stop) {
-        nodes.iter_mut().for_each(|n| {
-            n.ask();
-        });
-        terminal
-            .draw(|frame| draw(frame, options, nodes, events, started))
-            .map_err(|e| format!("can't draw on the terminal: {e}; try --plain"))?;
-        let next = Instant::now() + PERIOD;
-        while let Some(left) = next.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-            if stop.load(Ordering::Relaxed) {
-                return Ok(());
-            }
-            let Ok(key) = keys.recv_timeout(left.min(Duration::from_millis(100))) else { continue };
-            match key.code {
-                KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => return Ok(()),
-                KeyCode::Char('q') | KeyCode::Esc => return Ok(()),
-                KeyCode::Char('k') => {
-                    if let Some(primary) = nodes.iter_mut().find(|n| n.kind == Kind::Server && n.seen.is_primary()) {
-                        primary.kill();
-                    }
-                    break;
-                }
-                KeyCode::Char('r') => {
-                    for node in nodes.iter_mut() {
-                        node.restart()?;
-                    }
-                    break;
-                }
-                _ => {}
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The keys that are pressed, read by a thread of their own: reading from a terminal that has been closed may never come back.
-fn read_keys() -> Receiver<KeyEvent> {
-    let (sender, keys) = channel();
-    std::thread::spawn(move || {
-        while let Ok(event) = event::read() {
-            if let Event::Key(key) = event
-                && sender.send(key).is_err()
-            {
-                return;
-            }
-        }
-    });
-    keys
-}
-
-fn draw(frame: &mut ratatui::Frame, options: &Options, nodes: &[Node], events: &Events, started: Instant) {
-    let end = primary_offset(nodes);
-    let color = |up: bool, well: bool| match (up, well) {
-        (true, true) => Color::Reset,
-        (true, false) => Color::Yellow,
-        (false, _) => Color::Red,
-    };
-    let bold = Style::new().add_modifier(Modifier::BOLD);
-    let servers: Vec<Row> = of_kind(nodes, Kind::Server)
-        .map(|node| {
-            let (row, well) = server_cells(node, end);
-            Row::new(row).style(Style::new().fg(color(node.seen.up, well)))
-        })
-        .collect();
-    let sentinels: Vec<Row> = of_kind(nodes, Kind::Sentinel)
-        .map(|node| {
-            let (row, well) = sentinel_cells(node);
-            Row::new(row).style(Style::new().fg(color(node.seen.up, well)))
-        })
-        .collect();
-    let heights = [servers.len() as u16 + 3, if sentinels.is_empty() { 0 } else { sentinels.len() as u16 + 3 }];
-    let [top, middle, feed, bottom] = Layout::vertical([
+    let heights = [1, 1 + server_lines, sentinel_lines, report.len() as u16];
+    let [title, top, middle, last, feed, bottom] = Layout::vertical([
         Constraint::Length(heights[0]),
         Constraint::Length(heights[1]),
+        Constraint::Length(heights[2]),
+        Constraint::Length(heights[3]),
         Constraint::Min(0),
-        Constraint::Length(5),
+        Constraint::Length(keys.len() as u16),
     ])
-    .areas(frame.area());
-    let title = format!(" Rekindle: a primary and {} replicas, {} s ", options.replicas, started.elapsed().as_secs());
-    let table = Table::new(servers, [7, 14, 6, 16, 14, 10, 12, 10].map(Constraint::Length))
-        .header(Row::new(SERVER_TITLES).style(bold))
-        .block(Block::bordered().title(title));
-    frame.render_widget(table, top);
-    if !sentinels.is_empty() {
-        let table = Table::new(sentinels, [7, 8, 24, 10, 10].map(Constraint::Length))
-            .header(Row::new(SENTINEL_TITLES).style(bold))
-            .block(Block::bordered().title(format!(" {} sentinels, quorum {} ", options.sentinels, options.quorum())));
-        frame.render_widget(table, middle);
-        let lines: Vec<Line> =
-            events.last(usize::from(feed.height.saturating_sub(2))).into_iter().map(Line::from).collect();
-        frame.render_widget(Paragraph::new(lines).block(Block::bordered().title(" events ")), feed);
+    .areas(area);
+    frame.render_widget(Paragraph::new(heading(state, now)).bold(), title);
+    draw_servers(frame, state, &servers, top, now);
+    draw_sentinels(frame, state, &sentinels, middle);
+    frame.render_widget(Paragraph::new(report).style(Style::new().fg(Color::Green)), last);
+    if state.shows_help {
+        let lines = HELP.iter().map(|line| (*line).to_owned()).chain([format!("logs and data are in {folder}")]);
+        let text: Vec<Line> = lines.flat_map(|line| wrapped(&line, feed.width)).collect();
+        frame.render_widget(Paragraph::new(text), feed);
+    } else {
+        draw_feed(frame, state, feed);
     }
-    let primary = of_kind(nodes, Kind::Server).find(|n| n.seen.is_primary()).map(|n| n.port);
-    let primary = primary.unwrap_or(options.port);
-    let replica = of_kind(nodes, Kind::Server).find(|n| n.seen.up && !n.seen.is_primary()).map_or(primary, |n| n.port);
-    let folder = nodes.first().and_then(|n| n.folder.parent()).map_or(String::new(), |p| p.display().to_string());
-    let help = vec![
-        Line::from(format!("write to the primary:   redis-cli -p {primary} set greeting hello")),
-        Line::from(format!("read from a replica:    redis-cli -p {replica} get greeting")),
-        Line::from(format!("logs and data are in:   {folder}")),
-        Line::from("k kills the primary, r restarts who is dead"),
-        Line::from("Ctrl-C or q stops all"),
-    ];
-    frame.render_widget(Paragraph::new(help), bottom);
+    let keys = state.message(now).map_or(keys, |text| wrapped(text, area.width));
+    frame.render_widget(Paragraph::new(keys).style(Style::new().fg(Color::Cyan)), bottom);
 }
+
+/// The keys, for wide screens and for narrow ones.
+const KEYS: [&str; 2] = [
+    "↑↓ choose k kill f freeze c cut off h hand over r restart w load ? help q quit",
+    "↑↓ k kill f freeze c cut off h hand over r restart w load ?",
+];
+
+fn heading(state: &State, now: Duration) -> String {
+    let primary = state.primary().map_or("no primary".to_owned(), |port| format!("primary 127.0.0.1:{port}"));
+    let load = state.load.map_or("load off".to_owned(), |rate| format!("load {rate}/s, {} written", state.written));
+    format!("{primary} · {load} · {} s", now.as_secs())
+}
+
+fn of_kind(state: &State, kind: Kind) -> Vec<usize> {
+    (0..state.nodes.len()).filter(|node| state.nodes[*node].kind == kind).collect()
+}
+
+/// A word for how a process is, and whether all is well with it.
+fn condition(state: &State, seen: &Seen) -> (&'static str, Color) {
+    match seen.condition {
+        Condition::Frozen => return ("frozen", Color::Yellow),
+        Condition::Ended => return ("dead", Color::Red),
+        Condition::CutOff => return ("cut off", Color::Yellow),
+        Condition::Running => {}
+    }
+    if seen.info.is_none() {
+        return ("silent", Color::Red);
+    }
+    match (seen.field("role"), Some(seen.port) == state.primary()) {
+        ("master", true) => ("primary", Color::Green),
+        // It takes itself for the primary and has not been told yet.
+        ("master", false) => ("stale", Color::Yellow),
+        _ if seen.field("master_link_status") == "up" => ("replica", Color::Reset),
+        _ => ("no link", Color::Yellow),
+    }
+}
+
+/// The columns of the table: mark, address, role, ops as a line and a number, lag as a line and a number, keys, memory.
+fn columns(row: Rect) -> [Rect; 9] {
+    let wide = row.width >= WIDE;
+    let extra = |width: u16| Constraint::Length(if wide { width } else { 0 });
+    let graph = (row.width.saturating_sub(if wide { 61 } else { 46 }) / 2).clamp(4, 30);
+    Layout::horizontal([
+        Constraint::Length(2),
+        Constraint::Length(16),
+        Constraint::Length(8),
+        Constraint::Length(graph),
+        Constraint::Length(8),
+        Constraint::Length(graph),
+        Constraint::Length(9),
+        extra(9),
+        extra(9),
+    ])
+    .areas(row)
+}
+
+fn draw_servers(frame: &mut Frame, state: &State, servers: &[usize], area: Rect, now: Duration) {
+    let row = |line: u16| Rect { y: area.y + line, height: 1, ..area };
+    let right = |text: &str, width: u16| format!("{text:>width$}", width = usize::from(width));
+    let dim = Style::new().add_modifier(Modifier::DIM);
+    let header = columns(row(0));
+    for (column, title) in [(1, "address"), (2, "role"), (3, "ops/s"), (5, "lag ms")] {
+        frame.render_widget(Paragraph::new(title).style(dim), header[column]);
+    }
+    for (column, title) in [(7, "keys"), (8, "memory")] {
+        frame.render_widget(Paragraph::new(right(title, header[column].width)).style(dim), header[column]);
+    }
+    for (line, node) in (1..area.height).zip(servers) {
+        let seen = &state.nodes[*node];
+        let cells = columns(row(line));
+        let chosen = *node == state.chosen();
+        let (word, color) = condition(state, seen);
+        let style = Style::new().fg(color);
+        let style = if chosen { style.add_modifier(Modifier::BOLD) } else { style };
+        frame.render_widget(Paragraph::new(if chosen { "▸" } else { "" }).style(style), cells[0]);
+        frame.render_widget(Paragraph::new(seen.address()).style(style), cells[1]);
+        frame.render_widget(Paragraph::new(word).style(style), cells[2]);
+        if seen.info.is_some() {
+            graph(frame, &seen.ops, cells[3]);
+            let ops = seen.ops.back().map_or(String::new(), u64::to_string);
+            frame.render_widget(Paragraph::new(right(&(ops + " "), cells[4].width)).style(style), cells[4]);
+        }
+        if let Some(lag) = state.lag(*node, now).filter(|_| seen.condition != Condition::Ended) {
+            graph(frame, &seen.lags, cells[5]);
+            let text = format!("{:.1} ", lag.as_secs_f64() * 1000.0);
+            frame.render_widget(Paragraph::new(right(&text, cells[6].width)).style(style), cells[6]);
+        }
+        if let Some(info) = &seen.info {
+            let keys = Some(info.part("db0", "keys")).filter(|keys| !keys.is_empty()).unwrap_or("0");
+            frame.render_widget(Paragraph::new(right(keys, cells[7].width)).style(style), cells[7]);
+            let memory = right(info.get("used_memory_human"), cells[8].width);
+            frame.render_widget(Paragraph::new(memory).style(style), cells[8]);
+        }
+    }
+}
+
+/// The latest samples as a line of bars.
+fn graph(frame: &mut Frame, samples: &VecDeque<u64>, area: Rect) {
+    let skipped = samples.len().saturating_sub(usize::from(area.width.saturating_sub(1)));
+    let samples: Vec<u64> = samples.iter().skip(skipped).copied().collect();
+    let area = Rect { width: area.width.saturating_sub(1), ..area };
+    frame.render_widget(Sparkline::default().data(&samples).style(Style::new().fg(Color::Blue)), area);
+}
+
+/// What a sentinel says of the primary.
+fn opinion(seen: &Seen) -> (String, Color) {
+    match seen.condition {
+        Condition::Frozen => return ("frozen".into(), Color::Yellow),
+        Condition::Ended => return ("dead".into(), Color::Red),
+        Condition::CutOff | Condition::Running => {}
+    }
+    let Some(info) = &seen.info else { return ("silent".into(), Color::Red) };
+    let part = |name: &str| info.part("master0", name);
+    if info.get("sentinel_tilt") == "1" {
+        return ("in tilt".into(), Color::Yellow);
+    }
+    let color = if part("status") == "ok" { Color::Reset } else { Color::Yellow };
+    let others = info.part("master0", "sentinels").parse::<u16>().unwrap_or(1).saturating_sub(1);
+    let text = format!("{} {}, {} replicas, {others} other sentinels", part("address"), part("status"), part("slaves"));
+    (text, color)
+}
+
+fn draw_sentinels(frame: &mut Frame, state: &State, sentinels: &[usize], area: Rect) {
+    if usize::from(area.height) < sentinels.len() {
+        // One line for all: how many of them see what.
+        let mut opinions: Vec<(String, usize)> = Vec::new();
+        for node in sentinels {
+            let (text, _) = opinion(&state.nodes[*node]);
+            let short = text.split(',').next().unwrap_or_default().to_owned();
+            match opinions.iter_mut().find(|(known, _)| *known == short) {
+                Some((_, count)) => *count += 1,
+                None => opinions.push((short, 1)),
+            }
+        }
+        let parts: Vec<String> = opinions.iter().map(|(text, count)| format!("{count}: {text}")).collect();
+        let chosen = sentinels.iter().find(|node| **node == state.chosen());
+        let mark = chosen.map_or(String::from("  "), |node| format!("▸ {} of ", state.nodes[*node].address()));
+        frame.render_widget(Paragraph::new(format!("{mark}sentinels {}", parts.join(", "))), area);
+        return;
+    }
+    for (line, node) in (0..area.height).zip(sentinels) {
+        let seen = &state.nodes[*node];
+        let (text, color) = opinion(seen);
+        let mark = if *node == state.chosen() { "▸" } else { " " };
+        let text = format!("{mark} {} sentinel: {text}", seen.address());
+        frame.render_widget(
+            Paragraph::new(text).style(Style::new().fg(color)),
+            Rect { y: area.y + line, height: 1, ..area },
+        );
+    }
+}
+
+fn draw_feed(frame: &mut Frame, state: &State, area: Rect) {
+    let feed = state.feed.lines();
+    let end = feed.len().saturating_sub(state.scrolled);
+    // The last report has a line of its own above.
+    let last = feed.iter().rposition(|line| line.is_report);
+    let (mut lines, mut bottom) = (Vec::new(), 0);
+    for (position, line) in feed.iter().enumerate().filter(|(position, _)| Some(*position) != last) {
+        let style = if line.is_report { Style::new().fg(Color::Green) } else { Style::new() };
+        lines.extend(wrapped(&line.shown(false), area.width).into_iter().map(|part| part.style(style)));
+        if position < end {
+            bottom = lines.len();
+        }
+    }
+    let height = usize::from(area.height);
+    let bottom = bottom.max(height.min(lines.len()));
+    let shown: Vec<Line> = lines.drain(bottom.saturating_sub(height)..bottom).collect();
+    frame.render_widget(Paragraph::new(shown), area);
+}
+
+/// The text in lines of at most `width` characters, broken between words; the second line and those after it are indented.
+fn wrapped(text: &str, width: u16) -> Vec<Line<'static>> {
+    let width = usize::from(width).max(1);
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split(' ') {
+        let len = line.chars().count();
+        if len > 0 && len + 1 + word.chars().count() > width {
+            lines.push(Line::from(std::mem::replace(&mut line, "   ".to_owned())));
+        }
+        if !line.trim().is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.push(Line::from(line));
+    lines
+}
+
+#[cfg(test)]
+#[path = "view_tests.rs"]
+mod tests;

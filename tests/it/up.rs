@@ -1,11 +1,12 @@
 //! `rekindle up`: a primary, its replicas and sentinels with one command (scenario D5).
 
 use crate::support::client::{bulk, text};
-use crate::support::{Client, Folder, PATIENCE, free_port, have, program, wait_until};
+use crate::support::{Client, Folder, PATIENCE, free_port, have, holds_within, program, wait_until};
 use resp::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 /// A port from which on `count` ports are free.
 fn free_range(count: u16) -> u16 {
@@ -88,14 +89,14 @@ fn d5_one_command_starts_a_primary_its_replicas_and_sentinels() {
     Command::new("kill").args(["-9", &pids[0]]).status().unwrap();
     for line in lines.by_ref() {
         out += &format!("{line}\n");
-        if line.starts_with("event ") && line.contains(" +switch-master ") {
+        if line.starts_with("event ") && line.contains(" sees the primary move from ") {
             break;
         }
     }
     Command::new("kill").arg(running.0.id().to_string()).status().unwrap();
     lines.for_each(|line| out += &format!("{line}\n"));
     assert!(running.0.wait().unwrap().success(), "{out}");
-    assert!(shown(&out, &["event ", " +switch-master mymaster ", &port.to_string()]), "{out}");
+    assert!(shown(&out, &["event ", &format!(" sees the primary move from 127.0.0.1:{port} to ")]), "{out}");
     for pid in pids {
         let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         assert!(!command.contains("rekindle"), "process {pid} is still there");
@@ -106,6 +107,54 @@ fn d5_one_command_starts_a_primary_its_replicas_and_sentinels() {
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
     assert!(error.contains(&format!("port {} is in use", port + 1)) && error.contains("--port"), "{error}");
+}
+
+/// The seconds behind a word of a line.
+fn seconds(line: &str, word: &str) -> f64 {
+    let after = line.split(word).nth(1).unwrap_or_else(|| panic!("{word:?} is not in {line}"));
+    after.split([' ', ',', ';', ':']).next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_fail_over_tells_where_its_time_went_and_how_many_writes_it_lost() {
+    let (folder, port) = (Folder::new(), free_range(6));
+    let mut command = up(port, &["--plain", "--down-after", "300", "--seconds", "60", "--load", "500", "--dir"]);
+    let child = command.arg(folder.path()).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut running = Running(child.spawn().unwrap());
+    let mut lines = BufReader::new(running.0.stdout.take().unwrap()).lines().map(Result::unwrap);
+    // Under load all three have work, and the replicas' lag is known.
+    let mut busy = [false; 3];
+    for line in lines.by_ref() {
+        let at = (0..3).find(|n| line.starts_with(&format!("port={} ", port + n)));
+        if let Some(at) = at.filter(|_| line.contains("keys=100") && !line.contains("ops/s=0 ")) {
+            busy[usize::from(at)] = at == 0 || !line.contains("lag_ms=- ");
+        }
+        if busy == [true; 3] {
+            break;
+        }
+    }
+    assert_eq!(busy, [true; 3]);
+    // It does not answer, so that it has to be found dead.
+    let pid = process_id(port);
+    Command::new("kill").args(["-STOP", &pid]).status().unwrap();
+    let line = lines.by_ref().find(|line| line.contains("acknowledged write")).expect("the fail-over is reported");
+    Command::new("kill").args(["-CONT", &pid]).status().unwrap();
+    assert!(line.starts_with("failover ") && line.contains(&format!(" {port} → ")), "{line}");
+    let parts = ["found dead ", "elected ", "promoted "].map(|word| seconds(&line, word));
+    assert!((parts.iter().sum::<f64>() - seconds(&line, " in ")).abs() < 0.001, "{line}");
+    assert!(parts[0] >= 0.2, "down-after-milliseconds is 300, and the last answer was at most a while before: {line}");
+    assert!(seconds(&line, "; ") >= 0.0, "{line}");
+}
+
+#[test]
+fn without_a_load_no_server_shows_any() {
+    let (folder, port) = (Folder::new(), free_range(6));
+    let mut command = up(port, &["--plain", "--seconds", "4", "--dir"]);
+    let output = command.arg(folder.path()).stdin(Stdio::null()).output().unwrap();
+    let out = String::from_utf8_lossy(&output.stdout);
+    let servers: Vec<&str> = out.lines().filter(|line| line.starts_with("port=")).collect();
+    assert!(servers.len() >= 6, "{out}");
+    assert!(servers.iter().all(|line| line.contains(" ops/s=0 ")), "{out}");
 }
 
 #[test]
@@ -132,13 +181,89 @@ fn d5_a_key_kills_the_primary_and_the_sentinels_fail_over() {
         let masters = Client::tcp(port).and_then(|mut c| c.try_call(&["INFO", "sentinel"]));
         masters.is_ok_and(|info| text(&info).contains("slaves=2,sentinels=3"))
     };
-    wait_until(PATIENCE, || (port + 3..port + 6).all(knows_all) && screen().contains("kills"));
+    wait_until(PATIENCE, || (port + 3..port + 6).all(knows_all) && screen().contains("kill"));
     keys.write_all(b"k").unwrap();
     wait_until(PATIENCE, || is(port + 1, "master") || is(port + 2, "master"));
     assert!(role(port).is_none(), "the old primary is dead");
     keys.write_all(b"r").unwrap();
     wait_until(PATIENCE, || is(port, "slave"));
     keys.write_all(b"q").unwrap();
+    assert!(terminal.0.wait().unwrap().success());
+    assert!((port..port + 6).all(|port| Client::tcp(port).is_err()), "all have been stopped");
+}
+
+/// The state of a process as the kernel names it: `S`, `T`, …
+fn process_state(pid: &str) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit(") ").next()?.chars().next()
+}
+
+#[test]
+fn keys_freeze_cut_off_hand_over_kill_restart_and_load() {
+    if !have("script") {
+        return;
+    }
+    let (folder, port) = (Folder::new(), free_range(6));
+    let (dir, sentinels) = (folder.path().display(), port + 3);
+    let line = format!(
+        "stty rows 20 cols 60; exec {} up --port {port} --sentinel-port {sentinels} --down-after 300 --dir {dir}",
+        program()
+    );
+    let mut terminal = in_terminal(&line, &folder);
+    let mut keys = terminal.0.stdin.take().unwrap();
+    let mut press = |text: &str| keys.write_all(text.as_bytes()).unwrap();
+    let role = |port: u16| match Client::tcp(port).ok()?.try_call(&["ROLE"]).ok()? {
+        Value::Array(items) => Some(text(&items[0])),
+        _ => None,
+    };
+    let is = |port: u16, expected: &str| role(port).as_deref() == Some(expected);
+    let follows = |port: u16| {
+        let info = Client::tcp(port).and_then(|mut c| c.try_call(&["INFO", "replication"]));
+        info.is_ok_and(|info| text(&info).contains("master_link_status:up"))
+    };
+    let screen = || std::fs::read_to_string(folder.file("screen")).unwrap_or_default();
+    let all_agree = || {
+        (sentinels..sentinels + 3).all(|port| {
+            let info = Client::tcp(port).and_then(|mut c| c.try_call(&["INFO", "sentinel"]));
+            info.is_ok_and(|info| text(&info).contains("status=ok") && text(&info).contains("slaves=2,sentinels=3"))
+        })
+    };
+    wait_until(PATIENCE, || all_agree() && screen().contains("kill"));
+    // The first server stays the chosen one, whoever is the primary.
+    press("\x1b[B\x1b[A");
+    let pid = process_id(port);
+    press("f");
+    wait_until(PATIENCE, || process_state(&pid) == Some('T'));
+    wait_until(PATIENCE, || is(port + 1, "master") || is(port + 2, "master"));
+    press("f");
+    wait_until(PATIENCE, || process_state(&pid) != Some('T') && follows(port) && all_agree());
+
+    press("c");
+    wait_until(PATIENCE, || Client::tcp(port).is_err());
+    assert!(process_state(&pid).is_some_and(|state| "RSD".contains(state)), "it runs on");
+    press("c");
+    wait_until(PATIENCE, || follows(port) && all_agree());
+
+    let primary = || (port..port + 3).find(|port| is(*port, "master"));
+    let before = primary();
+    // Sentinels refuse while they have not looked at all replicas; one presses it again then.
+    let handed_over = (0..10).any(|_| {
+        press("h");
+        holds_within(Duration::from_secs(2), || primary().is_some_and(|now| Some(now) != before))
+    });
+    assert!(handed_over, "{}", screen());
+    wait_until(PATIENCE, || (port..port + 3).filter(|port| follows(*port)).count() == 2 && all_agree());
+
+    press("w");
+    let count = |port: u16| Client::tcp(port).and_then(|mut c| c.try_call(&["DBSIZE"])).ok();
+    wait_until(PATIENCE, || (port..port + 3).all(|port| count(port) == Some(Value::Int(100))));
+    press("w");
+
+    press("k");
+    wait_until(PATIENCE, || Client::tcp(port).is_err() && process_state(&pid).is_none());
+    press("r");
+    wait_until(PATIENCE, || follows(port) || is(port, "master"));
+    press("q");
     assert!(terminal.0.wait().unwrap().success());
     assert!((port..port + 6).all(|port| Client::tcp(port).is_err()), "all have been stopped");
 }
