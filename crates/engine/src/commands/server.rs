@@ -1,4 +1,4 @@
-//! Looking at the running server: TIME, LOLWUT, MONITOR, SLOWLOG, LATENCY, MEMORY USAGE.
+//! Looking at the running server: TIME, LOLWUT, MONITOR, SLOWLOG, LATENCY, MEMORY USAGE, MODULE.
 
 use super::options::{int, is};
 use crate::client::ClientFlags;
@@ -21,6 +21,11 @@ pub const COMMANDS: super::Family = &[
     ("lolwut", Run::Plain(lolwut)),
     ("memory|help", Run::Plain(memory_help)),
     ("memory|usage", Run::Plain(memory_usage)),
+    ("module|help", Run::Plain(module_help)),
+    ("module|list", Run::Plain(module_list)),
+    ("module|load", Run::Plain(module_load)),
+    ("module|loadex", Run::Plain(module_load)),
+    ("module|unload", Run::Plain(module_unload)),
     ("monitor", Run::Plain(monitor)),
     ("slowlog|get", Run::Plain(slowlog_get)),
     ("slowlog|help", Run::Plain(slowlog_help)),
@@ -298,8 +303,34 @@ fn latency_help(e: &mut Engine, _: &Args) -> Result {
     )
 }
 
+fn module_help(e: &mut Engine, _: &Args) -> Result {
+    super::help(
+        e,
+        "MODULE",
+        &[
+            ("LIST", "The loaded modules: none."),
+            ("LOAD <path> [<arg> ...]", "Refused: this server has no modules."),
+            ("LOADEX <path> [CONFIG <name> <value> ...] [ARGS <arg> ...]", "Refused: this server has no modules."),
+            ("UNLOAD <name>", "Refused: no module is loaded."),
+        ],
+    )
+}
+
+fn module_list(e: &mut Engine, _: &Args) -> Result {
+    e.out.array(0);
+    Ok(())
+}
+
+fn module_load(_: &mut Engine, _: &Args) -> Result {
+    Err(Error::fixed("ERR Error loading the extension: this server has no modules"))
+}
+
+fn module_unload(_: &mut Engine, _: &Args) -> Result {
+    Err(Error::fixed("ERR Error unloading module: no such module with that name"))
+}
+
 fn memory_usage(e: &mut Engine, a: &Args) -> Result {
-    // The size of a value is kept up to date, so nothing is sampled; the option is checked all the same.
+    // How much of a big value is looked at is bounded whatever the option says; it is checked all the same.
     for i in (3..a.len()).step_by(2) {
         if !is(&a[i], "SAMPLES") || i + 1 >= a.len() {
             return Err(error::SYNTAX);
