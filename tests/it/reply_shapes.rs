@@ -357,6 +357,7 @@ const LINES: &[&str] = &[
     "CONFIG SET maxmemory 0",
     "CONFIG SET nosuch 1",
     "DEBUG SLEEP 0",
+    "DEBUG ERROR LOADING",
     "FAILOVER ABORT",
     "INFO",
     "INFO server",

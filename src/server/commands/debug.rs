@@ -38,6 +38,11 @@ pub fn debug(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
             e.out.ok();
         }
         () if is(word, "jmap") => e.out.ok(),
+        () if is(word, "error") && a.len() == 3 => {
+            // A line break would end the reply.
+            let line: Vec<u8> = a[2].iter().map(|byte| if b"\r\n".contains(byte) { b' ' } else { *byte }).collect();
+            return Err(Error::new(line));
+        }
         () if is(word, "set-active-expire") && a.len() == 3 => {
             e.store.active_expire = int(&a[2])? != 0;
             e.out.ok();
