@@ -12,6 +12,8 @@ use std::time::Duration;
 const SAMPLES: usize = 120;
 /// A heartbeat is late when the next one is due.
 const BEAT_PERIOD: Duration = Duration::from_millis(100);
+/// How long after a fail-over some answers of sentinels may be from before it.
+const SWITCH_TIME: Duration = Duration::from_secs(2);
 /// How long a message stays.
 const MESSAGE_TIME: Duration = Duration::from_secs(6);
 
@@ -134,6 +136,8 @@ pub struct State {
     pub written: u64,
     chosen: Option<usize>,
     primary: Option<u16>,
+    /// When the primary moved last.
+    switched: Option<Duration>,
     published: Duration,
     message: Option<(Duration, String)>,
 }
@@ -152,6 +156,7 @@ impl State {
             written: 0,
             chosen: None,
             primary: None,
+            switched: None,
             published: Duration::ZERO,
             message: None,
         }
@@ -197,7 +202,7 @@ impl State {
             Event::Sentinel { by, name, text } => {
                 let step = Step::of(&name, &text);
                 if let Step::Switched(_, to) = step {
-                    self.primary = Some(to);
+                    (self.primary, self.switched) = (Some(to), Some(now));
                 }
                 self.feed.hear(by, &name, &text);
                 self.track(now, step);
@@ -235,10 +240,18 @@ impl State {
             push(&mut seen.ops, ((calls - old) as f64 / (now - before).as_secs_f64()).round() as u64);
         }
         let (port, says_primary) = (seen.port, seen.says_primary());
-        // Where sentinels watch, they say who the primary is. Until they do, and where there are none, it is who says so.
-        let known = self.primary_position().is_some_and(|known| self.nodes[known].says_primary());
-        if says_primary && !known {
-            self.primary = Some(port);
+        let is_settled = self.switched.is_none_or(|at| now > at + SWITCH_TIME);
+        match self.opinion() {
+            Some(opinion) if is_settled => self.primary = Some(opinion),
+            // The sentinels' answers to INFO are older than what they have published.
+            Some(_) => {}
+            // Where no sentinels watch it is who says so.
+            None => {
+                let known = self.primary_position().is_some_and(|known| self.nodes[known].says_primary());
+                if says_primary && !known {
+                    self.primary = Some(port);
+                }
+            }
         }
         if says_primary && self.primary == Some(port) {
             self.track(now, Step::Answered(port));
@@ -246,6 +259,16 @@ impl State {
         if let Some(lag) = self.lag(node, now) {
             push(&mut self.nodes[node].lags, lag.as_micros() as u64);
         }
+    }
+
+    /// The port of the primary that most sentinels name.
+    fn opinion(&self) -> Option<u16> {
+        let named = self.nodes.iter().filter(|seen| seen.kind == Kind::Sentinel).filter_map(|seen| {
+            let address = seen.info.as_ref()?.part("master0", "address");
+            address.rsplit(':').next()?.parse::<u16>().ok()
+        });
+        let named: Vec<u16> = named.collect();
+        named.iter().copied().max_by_key(|port| named.iter().filter(|other| *other == port).count())
     }
 
     fn lose(&mut self, now: Duration, node: usize, condition: Condition) {
@@ -494,7 +517,30 @@ mod tests {
         // The old one is cut off and still takes itself for the primary.
         inform(&mut state, 2, 0, "role:master\r\n");
         assert_eq!(state.primary(), Some(7002));
-        // A hand-over without sentinels.
+        // So do sentinels that have not heard of it, for a while.
+        let named =
+            |port: u16| format!("master0:name=mymaster,status=ok,address=127.0.0.1:{port},slaves=2,sentinels=1\r\n");
+        inform(&mut state, 3, 3, &named(7001));
+        assert_eq!(state.primary(), Some(7002));
+        inform(&mut state, 2500, 3, &named(7002));
+        inform(&mut state, 2600, 0, "role:master\r\n");
+        assert_eq!(state.primary(), Some(7002));
+    }
+
+    #[test]
+    fn a_server_that_comes_back_with_an_old_role_is_not_the_primary_of_the_sentinels() {
+        let mut state = state();
+        inform(&mut state, 300, 3, "master0:name=mymaster,status=ok,address=127.0.0.1:7002,slaves=2,sentinels=1\r\n");
+        assert_eq!(state.primary(), Some(7002));
+        inform(&mut state, 400, 0, "role:master\r\n");
+        assert_eq!(state.primary(), Some(7002));
+    }
+
+    #[test]
+    fn without_sentinels_a_hand_over_is_seen_by_the_roles() {
+        let mut state = State::new(&[(Kind::Server, 7001), (Kind::Server, 7002), (Kind::Server, 7003)], 1, false);
+        inform(&mut state, 1, 1, "role:master\r\n");
+        assert_eq!(state.primary(), Some(7002));
         inform(&mut state, 3, 1, "role:slave\r\n");
         inform(&mut state, 4, 2, "role:master\r\n");
         assert_eq!(state.primary(), Some(7003));
