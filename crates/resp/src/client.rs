@@ -196,7 +196,14 @@ impl<'a> Parser<'a> {
                 b"nan" | b"-nan" => f64::NAN,
                 line => parse_f64(line).ok_or(Stop::Bad("double expected"))?,
             }),
-            b'(' => Value::BigNumber(self.line()?.to_vec()),
+            b'(' => {
+                let line = self.line()?;
+                let digits = line.strip_prefix(b"-").or(line.strip_prefix(b"+")).unwrap_or(line);
+                if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+                    return Err(Stop::Bad("big number expected"));
+                }
+                Value::BigNumber(line.to_vec())
+            }
             b'$' => match self.length()? {
                 None => Value::Null,
                 Some(len) => Value::Bulk(self.bytes(len)?.to_vec()),
