@@ -17,7 +17,6 @@ use crate::blocking::Blocking;
 use crate::client::{Class, Client, ClientFlags, ClientKey, Clients, Kept, OUTPUT_LIMIT_BYTES_MIN};
 use crate::client_memory::ClientMemory;
 use crate::config::Config;
-use crate::config::values::PropagationError;
 use crate::effects::Stream;
 use crate::error::{self, Error};
 use crate::host::Host;
@@ -386,34 +385,6 @@ impl Engine {
         self.refused_tracked(command);
         self.tell_of_divergence(&error, command.map_or("<unknown>", |c| c.spec.name));
         Flow::Done
-    }
-
-    /// An error on the link between a primary and its replica reaches nobody, and may mean that their data is no longer
-    /// the same: the operator is to know.
-    ///
-    /// # Panics
-    /// On a read-only replica of whose operator `propagation-error-behavior` says that it must rather not serve such data.
-    #[cold]
-    fn tell_of_divergence(&mut self, error: &Error, command: &str) {
-        let class = self.clients.get(self.current).map(Client::class);
-        let (us, them) = match class {
-            Some(Class::Primary) => ("replica", "master"),
-            Some(Class::Replica) => ("master", "replica"),
-            Some(Class::Normal | Class::PubSub) | None => return,
-        };
-        self.stats.unexpected_errors += 1;
-        let text = String::from_utf8_lossy(error.text());
-        let must_end = match self.config.propagation_error_behavior {
-            PropagationError::Ignore => false,
-            PropagationError::Panic | PropagationError::PanicOnReplicas => self.config.replica_read_only,
-        };
-        assert!(
-            !(must_end && class == Some(Class::Primary)),
-            "This {us} panicked sending an error to its {them}: '-{text}' after processing the command '{command}' (propagation-error-behavior)"
-        );
-        self.orders.push(Order::Warn(format!(
-            "== CRITICAL == This {us} is sending an error to its {them}: '-{text}' after processing the command '{command}'"
-        )));
     }
 
     /// Writes an error reply and counts it.

@@ -13,6 +13,7 @@ pub mod client_memory;
 pub mod commands;
 pub mod compat;
 pub mod config;
+mod divergence;
 pub mod effects;
 pub mod engine;
 pub mod error;
