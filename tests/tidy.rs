@@ -77,6 +77,18 @@ fn nothing_is_left_unfinished() {
 }
 
 #[test]
+fn doc_lines_stand_alone() {
+    let is_doc = |line: &str| line.trim_start().starts_with("///") || line.trim_start().starts_with("//!");
+    let leaning = |line: &str| line.to_lowercase().contains(&["like", "wise"].concat());
+    let mut places = Vec::new();
+    for (name, text) in sources() {
+        let lines = text.lines().enumerate().filter(|(_, line)| is_doc(line) && leaning(line));
+        places.extend(lines.map(|(i, line)| format!("{name}:{}: {}", i + 1, line.trim())));
+    }
+    complain("say what it is without the item before it", places);
+}
+
+#[test]
 fn unsafe_code_is_where_it_is_allowed() {
     let word = ["uns", "afe"].concat();
     let mut places = Vec::new();

@@ -63,7 +63,7 @@ Instead of a command
   --bigkeys, --memkeys, --memkeys-samples N, --hotkeys
   --pipe                  send the standard input as it is (--pipe-timeout S)
   --rdb FILE              fetch a snapshot (- for the standard output)
-  --functions-rdb FILE    likewise, with the functions only
+  --functions-rdb FILE    fetch a snapshot of the functions only
   --replica               print the commands that a replica gets
   --verbose, --help, --version
 ";

@@ -31,8 +31,8 @@ const PART_REQUESTS_MAX: usize = 4096;
 const SPANS_KEPT: usize = 1 << 18;
 /// Input of a waiting client above which it is no longer read.
 const INPUT_PAUSE_BYTES: usize = 1 << 20;
-/// Likewise of a client whose output is full. Many clients send a whole pipeline before they read the first reply;
-/// they must not wait for us while we wait for them.
+/// Input of a client whose output is full above which it is no longer read. Many clients send a whole pipeline before they
+/// read the first reply; they must not wait for us while we wait for them.
 const INPUT_HELD_BYTES: usize = 256 << 20;
 /// A buffer larger than this is given back to the allocator after use.
 pub const SPARE_BYTES_MAX: usize = 256 << 10;

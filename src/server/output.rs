@@ -8,7 +8,7 @@ use net::{ConnId, How};
 
 /// Unsent replies above which a client's further requests wait until it has read some.
 const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
-/// Likewise where `maxmemory-clients` decides how much a client may take before it is closed.
+/// Unsent replies above which a client's further requests wait where `maxmemory-clients` is set, which may close the client before.
 const OUTPUT_PAUSE_BYTES_LIMITED: usize = 64 << 20;
 /// A send buffer up to this size is kept for the next send.
 const SPARE_BYTES: usize = 16 << 10;

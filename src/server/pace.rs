@@ -15,7 +15,7 @@
 
 /// How long what is written may be kept back while much is written, if a batch follows that can take it along; nanoseconds.
 const HOLD_NS: u64 = 300_000;
-/// Likewise if none follows.
+/// How long what is written may be kept back while much is written, if no batch follows; nanoseconds.
 const ALONE_NS: u64 = 2_000_000;
 /// From this rate on, "much" is written: bytes per second.
 const MUCH_BYTES_PER_S: u64 = 6 << 20;

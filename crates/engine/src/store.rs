@@ -116,9 +116,10 @@ pub struct Store {
     pub fx: Effects,
     /// The command that removes a key whose time has come, for replicas: `UNLINK` or `DEL`, by `lazyfree-lazy-expire`.
     pub expire_word: &'static [u8],
-    /// Likewise for evicted keys, by `lazyfree-lazy-eviction`.
+    /// The command that removes an evicted key, for replicas: `UNLINK` or `DEL`, by `lazyfree-lazy-eviction`.
     pub evict_word: &'static [u8],
-    /// Likewise for keys that a command empties as a side effect, by `lazyfree-lazy-server-del`.
+    /// The command that removes a key which another command has emptied, for replicas: `UNLINK` or `DEL`, by
+    /// `lazyfree-lazy-server-del`.
     pub remove_word: &'static [u8],
     /// Which keyspace events are wanted.
     pub event_classes: Classes,
@@ -602,7 +603,7 @@ impl Store {
         }
     }
 
-    /// Likewise, where the key had to give way to others.
+    /// Tells those who watch an evicted key of the current database, or have read it and track it.
     pub fn touch_evicted(&mut self, key: &[u8]) {
         self.tell_observers(self.db, key, false);
     }
@@ -615,7 +616,7 @@ impl Store {
         }
     }
 
-    /// Likewise, for a key of any database.
+    /// Notes a keyspace event about a key of any database, if anybody may want it.
     #[cold]
     pub fn notify_in(&mut self, db: usize, class: Classes, event: &'static str, key: &[u8]) {
         if self.event_classes.any(class) {

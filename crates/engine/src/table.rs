@@ -45,7 +45,7 @@ pub struct Command {
     pub streamed: bool,
     /// Whether it runs while a full sync is received, so that an operator or a sentinel can always name another primary.
     pub while_receiving: bool,
-    /// The fewest arguments that it takes, its name included: from `spec.arity`, likewise.
+    /// The fewest arguments that it takes, its name included: from `spec.arity`, here to spare a load.
     args_min: usize,
     /// The most.
     args_max: usize,
@@ -270,7 +270,8 @@ impl CommandTable {
         fits(command, args)
     }
 
-    /// Likewise, where `rename-command` has given commands other names.
+    /// The command or subcommand that a request names where `rename-command` has given commands other names, with the errors
+    /// that Redis gives, and the command that they are about where there is one.
     pub fn resolve_renamed(
         &self,
         args: &Args,

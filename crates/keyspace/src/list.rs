@@ -474,7 +474,7 @@ fn push_front_chunk(chunks: &mut Chunks, chunk: Chunk) {
     chunks.push_front(chunk);
 }
 
-/// Likewise behind all others.
+/// Puts a new chunk behind all others; the one that was last will not be pushed to soon.
 #[cold]
 fn push_back_chunk(chunks: &mut Chunks, chunk: Chunk) {
     if let Some(last) = chunks.back_mut().filter(|last| last.is_loose()) {
@@ -498,7 +498,8 @@ fn cut_front(chunks: &mut Chunks, count: usize) -> Vec<BTree<Chunk>> {
     }
 }
 
-/// Likewise the last ones.
+/// Cuts the last `count` elements off a long list and returns the whole chunks among them. Few of them are taken out of the chunk
+/// at hand.
 fn cut_back(chunks: &mut Chunks, count: usize) -> Vec<BTree<Chunk>> {
     if count == 0 {
         return Vec::new();

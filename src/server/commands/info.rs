@@ -417,7 +417,7 @@ fn replication(o: &mut Outside, e: &mut Engine, text: &mut String) {
     );
 }
 
-/// Seconds that a process or thread has spent: in user space and in the kernel, and its ended children likewise.
+/// Seconds that a process or thread has spent: in user space and in the kernel, and what its ended children have spent in each.
 fn cpu_seconds(stat_file: &str) -> [f64; 4] {
     let stat = std::fs::read_to_string(stat_file).unwrap_or_default();
     // The fields after the command's name, which may hold spaces; the times are in hundredths of a second, as the kernel

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 /// A reply that is longer is none that a sentinel has asked for: the link is closed.
 const REPLY_BYTES_MAX: usize = 2 << 20;
-/// Likewise what waits to be sent to somebody who does not read.
+/// A link whose peer does not read is closed when more than this waits to be sent to it.
 const OUTPUT_BYTES_MAX: usize = 1 << 20;
 
 /// One connection.

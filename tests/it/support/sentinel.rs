@@ -96,7 +96,7 @@ impl Sentinel {
         Self::start_with(product, lines, &[])
     }
 
-    /// Likewise, with further words on the command line behind the file.
+    /// Starts one with these lines in its file and further words on the command line behind it, and waits until it answers.
     #[track_caller]
     pub fn start_with(product: Product, lines: &str, options: &[&str]) -> Self {
         let mut sentinel = Self::prepare(product, lines);

@@ -224,7 +224,8 @@ impl<B: Buffer> Room<B> {
         Some(&mut place[..size])
     }
 
-    /// Likewise at the front.
+    /// Makes one more entry of `size` bytes at the front, within the unused room, and gives its place to be written.
+    /// Nothing where that room is too small, or the header cannot count the entry.
     #[inline]
     pub(super) fn add_front(&mut self, size: usize) -> Option<&mut [u8]> {
         let start = self.start();
@@ -250,7 +251,7 @@ impl<B: Buffer> Room<B> {
         true
     }
 
-    /// Likewise the last one.
+    /// Takes away the last entry, whose size is given, where that is no more than a new header. Says whether it did.
     #[inline]
     pub(super) fn take_back(&mut self, size: usize) -> bool {
         let start = self.start();

@@ -17,7 +17,7 @@ impl Store {
         }
     }
 
-    /// Likewise for a command that reads: a replica leaves it to its primary.
+    /// Removes `key` if its time is up, for a command that reads it. A replica leaves that to its primary.
     #[inline]
     pub fn expire_seen(&mut self, key: &[u8]) {
         if self.is_due(key) {
