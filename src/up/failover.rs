@@ -31,7 +31,7 @@ pub enum Step<'a> {
     Aborted,
     /// The primary has moved from one port to another one.
     Switched(u16, u16),
-    /// So many writes that were acknowledged are missing on the new primary, on this port.
+    /// The number of acknowledged writes that are missing on the new primary, on this port.
     Counted(u16, u64),
     /// An event that says nothing here.
     Other(&'a str),

@@ -6,7 +6,7 @@ use super::words;
 
 /// Lines that are kept.
 const LINES: usize = 500;
-/// Among so many of the last lines the same sentence is looked for.
+/// A sentence that another sentinel has told is looked for among this many of the last lines.
 const RECENT: usize = 12;
 
 /// One line.

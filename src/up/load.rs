@@ -10,14 +10,13 @@
 //! A write whose answer did not come may be there or not: it counts as neither.
 
 use super::NAME;
-use super::nodes::Door;
+use super::nodes::Endpoint;
 use super::state::Event;
 use super::threads::Sender;
 use crate::wire::Connection;
 use resp::Value;
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
@@ -25,10 +24,16 @@ use std::time::{Duration, Instant};
 const KEYS: usize = 100;
 /// Numbers that are remembered for each key; the latest ones, since what is lost is at the end.
 const REMEMBERED: usize = 10_000;
-/// So often some writes are sent together.
+/// How often a batch of writes is sent.
 const BATCH_PERIOD: Duration = Duration::from_millis(10);
-/// A primary that is silent for so long is left, and the sentinels are asked again.
+/// After this long a silence of the primary the sentinels are asked again.
 const SILENCE_MAX: Duration = Duration::from_millis(300);
+/// How long a sentinel may take to answer.
+const SENTINEL_TIMEOUT: Duration = Duration::from_millis(200);
+/// How long the writer waits before it asks for the primary again.
+const RETRY_PERIOD: Duration = Duration::from_millis(20);
+/// How often a load that is off looks whether it is on.
+const OFF_PERIOD: Duration = Duration::from_millis(50);
 
 /// What the rest of the program shares with the load.
 #[derive(Debug, Default)]
@@ -58,8 +63,8 @@ impl Ledger {
         numbers.push_back(number);
     }
 
-    /// How many acknowledged writes are missing where a key holds `found`; they are forgotten.
-    fn settle_key(&mut self, key: usize, found: u64) -> u64 {
+    /// Forgets the acknowledged writes of a key that are above `found`, which is what it holds, and returns how many they are.
+    fn forget_above(&mut self, key: usize, found: u64) -> u64 {
         let numbers = &mut self.keys[key];
         let before = numbers.len();
         numbers.retain(|number| *number <= found);
@@ -71,31 +76,89 @@ impl Ledger {
     }
 }
 
-/// Writes `rate` times a second while it is switched on. Returns when nobody listens any more.
-pub fn run(rate: u32, sentinels: &[u16], shared: &Arc<Shared>, events: &Sender) {
-    let mut ledger = Ledger::new();
-    let mut number = 0;
-    let mut last_port = 0;
+/// Writes `rate` times a second while it is switched on.
+pub fn run(rate: u32, sentinels: &[u16], shared: &Shared, events: &Sender) {
+    let mut load = Load { rate, ledger: Ledger::new(), number: 0, port: 0 };
     loop {
         if !shared.is_on.load(Ordering::Relaxed) {
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(OFF_PERIOD);
             continue;
         }
-        if let Some(port) = ask_for_primary(sentinels, shared)
-            && let Ok(mut connection) = Door::Port(port).connect(Some(SILENCE_MAX))
-        {
-            // A primary that refuses or vanishes is one to be looked for again.
-            let result = (|| {
-                if port != last_port && !ledger.is_empty() {
-                    let lost = count_lost(&mut connection, &mut ledger)?;
-                    events.send(Event::Counted { port, lost });
-                }
-                last_port = port;
-                write(&mut connection, rate, &mut number, &mut ledger, shared, events)
-            })();
-            let _: io::Result<()> = result;
+        if let Some(port) = ask_for_primary(sentinels, shared) {
+            // A primary that refuses, or is gone, may no longer be the primary: the sentinels are asked again.
+            let _ = load.write_to(port, shared, events);
         }
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(RETRY_PERIOD);
+    }
+}
+
+/// The writer.
+#[derive(Debug)]
+struct Load {
+    rate: u32,
+    ledger: Ledger,
+    /// The last number that was sent.
+    number: u64,
+    /// The port that was written to last.
+    port: u16,
+}
+
+impl Load {
+    /// Writes to the primary on this port until the load is switched off or the connection fails. Where another primary was written
+    /// to before, what it has lost is counted first.
+    fn write_to(&mut self, port: u16, shared: &Shared, events: &Sender) -> io::Result<()> {
+        let mut connection = Endpoint::Port(port).connect(Some(SILENCE_MAX))?;
+        if port != self.port && !self.ledger.is_empty() {
+            let lost = self.count_lost(&mut connection)?;
+            events.send(Event::Counted { port, lost });
+        }
+        self.port = port;
+        let start = Instant::now();
+        let (mut due, mut sent) = (0u64, 0u64);
+        while shared.is_on.load(Ordering::Relaxed) {
+            std::thread::sleep(BATCH_PERIOD);
+            due = due.max((start.elapsed().as_secs_f64() * f64::from(self.rate)) as u64);
+            // What a pause has left undone is not made up for all at once.
+            let count = (due - sent).min(u64::from(self.rate).div_ceil(10));
+            sent = due;
+            self.write_batch(&mut connection, count)?;
+            events.send(Event::Wrote { count });
+        }
+        Ok(())
+    }
+
+    /// Writes the next `count` numbers, and remembers those that are acknowledged.
+    fn write_batch(&mut self, connection: &mut Connection, count: u64) -> io::Result<()> {
+        let numbers = self.number + 1..self.number + 1 + count;
+        self.number += count;
+        let mut batch = Vec::new();
+        for number in numbers.clone() {
+            let (key, digits) = (key(number as usize % KEYS), number.to_string());
+            resp::encode_command(&mut batch, [&b"SET"[..], &key, digits.as_bytes()].into_iter());
+        }
+        connection.write_all(&batch)?;
+        for number in numbers {
+            let reply = connection.reply()?;
+            if reply.as_bytes() != Some(b"OK") {
+                return Err(refused(&reply));
+            }
+            self.ledger.acknowledge(number as usize % KEYS, number);
+        }
+        Ok(())
+    }
+
+    /// Reads all keys and counts the acknowledged writes that are missing.
+    fn count_lost(&mut self, connection: &mut Connection) -> io::Result<u64> {
+        let keys: Vec<Vec<u8>> = (0..KEYS).map(key).collect();
+        let words: Vec<&[u8]> = std::iter::once(&b"MGET"[..]).chain(keys.iter().map(Vec::as_slice)).collect();
+        let reply = connection.call(&words)?;
+        let values = reply.elements();
+        if values.len() != KEYS {
+            return Err(refused(&reply));
+        }
+        let number = |value: &Value| std::str::from_utf8(value.as_bytes()?).ok()?.parse().ok();
+        let found = values.iter().map(|value| number(value).unwrap_or(0));
+        Ok(found.enumerate().map(|(index, found)| self.ledger.forget_above(index, found)).sum())
     }
 }
 
@@ -105,7 +168,7 @@ fn ask_for_primary(sentinels: &[u16], shared: &Shared) -> Option<u16> {
         return Some(shared.primary.load(Ordering::Relaxed)).filter(|port| *port != 0);
     }
     sentinels.iter().find_map(|sentinel| {
-        let mut connection = Door::Port(*sentinel).connect(Some(Duration::from_millis(200))).ok()?;
+        let mut connection = Endpoint::Port(*sentinel).connect(Some(SENTINEL_TIMEOUT)).ok()?;
         let reply = connection.call(&[b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", NAME.as_bytes()]).ok()?;
         let port = reply.elements().get(1)?.as_bytes()?;
         std::str::from_utf8(port).ok()?.parse().ok()
@@ -118,58 +181,6 @@ fn key(index: usize) -> Vec<u8> {
 
 fn refused(reply: &Value) -> io::Error {
     io::Error::other(format!("the primary answers {reply:?}"))
-}
-
-/// Reads all keys and counts what is missing.
-fn count_lost(connection: &mut Connection, ledger: &mut Ledger) -> io::Result<u64> {
-    let keys: Vec<Vec<u8>> = (0..KEYS).map(key).collect();
-    let words: Vec<&[u8]> = std::iter::once(&b"MGET"[..]).chain(keys.iter().map(Vec::as_slice)).collect();
-    let reply = connection.call(&words)?;
-    let values = reply.elements();
-    if values.len() != KEYS {
-        return Err(refused(&reply));
-    }
-    let found = values.iter().map(|value| {
-        value.as_bytes().and_then(|text| std::str::from_utf8(text).ok()).and_then(|text| text.parse().ok()).unwrap_or(0)
-    });
-    Ok(found.enumerate().map(|(index, found)| ledger.settle_key(index, found)).sum())
-}
-
-/// Writes until it is switched off, or the connection fails.
-fn write(
-    connection: &mut Connection,
-    rate: u32,
-    number: &mut u64,
-    ledger: &mut Ledger,
-    shared: &Shared,
-    events: &Sender,
-) -> io::Result<()> {
-    let start = Instant::now();
-    let (mut due, mut sent) = (0u64, 0u64);
-    while shared.is_on.load(Ordering::Relaxed) {
-        std::thread::sleep(BATCH_PERIOD);
-        due = due.max((start.elapsed().as_secs_f64() * f64::from(rate)) as u64);
-        // What a pause has left undone is not made up for all at once.
-        let count = (due - sent).min(u64::from(rate).div_ceil(10));
-        sent = due;
-        let mut batch = Vec::new();
-        let first = *number + 1;
-        for n in first..first + count {
-            let (key, digits) = (key(n as usize % KEYS), n.to_string());
-            resp::encode_command(&mut batch, [&b"SET"[..], &key, digits.as_bytes()].into_iter());
-        }
-        *number += count;
-        connection.write_all(&batch)?;
-        for n in first..first + count {
-            let reply = connection.reply()?;
-            if reply.as_bytes() != Some(b"OK") {
-                return Err(refused(&reply));
-            }
-            ledger.acknowledge(n as usize % KEYS, n);
-        }
-        events.send(Event::Wrote { count });
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -185,11 +196,11 @@ mod tests {
         }
         ledger.acknowledge(8, 8);
         // 207 was not acknowledged and is there: it hides nothing.
-        assert_eq!(ledger.settle_key(7, 207), 2);
-        assert_eq!(ledger.settle_key(7, 207), 0);
-        assert_eq!(ledger.settle_key(8, 8), 0);
-        assert_eq!(ledger.settle_key(8, 0), 1, "a key that is gone has lost all of them");
-        assert_eq!(ledger.settle_key(9, 0), 0);
+        assert_eq!(ledger.forget_above(7, 207), 2);
+        assert_eq!(ledger.forget_above(7, 207), 0);
+        assert_eq!(ledger.forget_above(8, 8), 0);
+        assert_eq!(ledger.forget_above(8, 0), 1, "a key that is gone has lost all of them");
+        assert_eq!(ledger.forget_above(9, 0), 0);
     }
 
     #[test]
@@ -199,6 +210,6 @@ mod tests {
             ledger.acknowledge(0, number);
         }
         assert_eq!(ledger.keys[0].len(), REMEMBERED);
-        assert_eq!(ledger.settle_key(0, 2 * REMEMBERED as u64 - 3), 2);
+        assert_eq!(ledger.forget_above(0, 2 * REMEMBERED as u64 - 3), 2);
     }
 }

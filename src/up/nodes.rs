@@ -11,6 +11,7 @@
 //! ```
 //! Limits: a sentinel has no such socket. Freezing one has the same effect on the others.
 
+use super::error::Error;
 use super::{NAME, Options};
 use crate::wire::Connection;
 use rustix::process::{Pid, Signal, kill_process};
@@ -28,7 +29,7 @@ const NOWHERE: &[u8] = b"192.0.2.1";
 
 /// What a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum Service {
     /// A primary or a replica, as it happens.
     Server,
     /// A sentinel.
@@ -38,23 +39,23 @@ pub enum Kind {
 /// One process.
 #[derive(Debug)]
 pub struct Node {
-    pub kind: Kind,
+    pub service: Service,
     pub port: u16,
     folder: PathBuf,
     socket: PathBuf,
     process: Child,
 }
 
-/// Where a process is asked.
+/// Where a process listens.
 #[derive(Debug, Clone)]
-pub enum Door {
+pub enum Endpoint {
     /// A Unix socket.
     Socket(PathBuf),
     /// A port on this machine.
     Port(u16),
 }
 
-impl Door {
+impl Endpoint {
     /// Connects; replies may take `timeout`.
     pub fn connect(&self, timeout: Option<Duration>) -> std::io::Result<Connection> {
         let connection = match self {
@@ -66,39 +67,41 @@ impl Door {
     }
 
     /// Runs one command on a connection of its own.
-    pub fn call(&self, words: &[&[u8]]) -> Result<resp::Value, String> {
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], or [`Error::Refused`] with the error that it answers.
+    pub fn call(&self, words: &[&[u8]]) -> Result<resp::Value, Error> {
         let reply = self.connect(Some(COMMAND_TIMEOUT)).and_then(|mut connection| connection.call(words));
-        let reply = reply.map_err(|error| error.to_string())?;
+        let reply = reply.map_err(Error::Unreachable)?;
         if let resp::Value::Error(error) = reply {
-            return Err(String::from_utf8_lossy(&error).into_owned());
+            return Err(Error::Refused(String::from_utf8_lossy(&error).into_owned()));
         }
         Ok(reply)
     }
 }
 
-/// Starts all and waits until they answer: servers, then sentinels, that these find all replicas at the first look.
+/// Starts all and waits until they answer: servers, then sentinels, which then find all replicas at once.
 pub fn start_all(
     options: &Options,
-    planned: &[(Kind, u16)],
+    planned: &[(Service, u16)],
     base: &Path,
     sockets: &Path,
     nodes: &mut Vec<Node>,
-) -> Result<(), String> {
-    for kind in [Kind::Server, Kind::Sentinel] {
+) -> Result<(), Error> {
+    for service in [Service::Server, Service::Sentinel] {
         let first = nodes.len();
-        for (_, port) in planned.iter().filter(|(k, _)| *k == kind) {
+        for (_, port) in planned.iter().filter(|(k, _)| *k == service) {
             let folder = base.join(port.to_string());
-            let failed =
-                |e| format!("can't write to the folder {}: {e}; choose another one with --dir", folder.display());
+            let failed = |error| Error::Folder { path: folder.clone(), error };
             fs::create_dir_all(&folder).map_err(failed)?;
             let file = folder.join("conf");
             // What an earlier run has learnt is kept: roles may have changed.
             if !file.exists() {
-                fs::write(&file, configuration(options, kind, *port, &folder)).map_err(failed)?;
+                fs::write(&file, configuration(options, service, *port, &folder)).map_err(failed)?;
             }
             let socket = sockets.join(format!("{port}.sock"));
-            let process = spawn(kind, &file, &socket)?;
-            nodes.push(Node { kind, port: *port, folder, socket, process });
+            let process = spawn(service, &file, &socket)?;
+            nodes.push(Node { service, port: *port, folder, socket, process });
         }
         let deadline = Instant::now() + TIMEOUT;
         for node in &mut nodes[first..] {
@@ -108,7 +111,7 @@ pub fn start_all(
     Ok(())
 }
 
-fn configuration(options: &Options, kind: Kind, port: u16, folder: &Path) -> String {
+fn configuration(options: &Options, service: Service, port: u16, folder: &Path) -> String {
     let quoted = |path: &Path| {
         let mut text = Vec::new();
         base::text::quote(path.display().to_string().as_bytes(), &mut text);
@@ -116,14 +119,14 @@ fn configuration(options: &Options, kind: Kind, port: u16, folder: &Path) -> Str
     };
     let (dir, log) = (quoted(folder), quoted(&folder.join("log")));
     let mut text = format!("port {port}\nbind 127.0.0.1\ndir {dir}\nlogfile {log}\n");
-    match kind {
-        Kind::Server => {
+    match service {
+        Service::Server => {
             text += "repl-diskless-sync-delay 0\n";
             if port != options.port {
                 text += &format!("replicaof 127.0.0.1 {}\n", options.port);
             }
         }
-        Kind::Sentinel => {
+        Service::Sentinel => {
             text += &format!(
                 "sentinel monitor {NAME} 127.0.0.1 {} {}\nsentinel down-after-milliseconds {NAME} {}\n\
                  sentinel failover-timeout {NAME} 10000\n",
@@ -136,30 +139,30 @@ fn configuration(options: &Options, kind: Kind, port: u16, folder: &Path) -> Str
     text
 }
 
-fn spawn(kind: Kind, file: &Path, socket: &Path) -> Result<Child, String> {
-    let program = std::env::current_exe().map_err(|e| format!("can't find this program: {e}"))?;
+fn spawn(service: Service, file: &Path, socket: &Path) -> Result<Child, Error> {
+    let program = std::env::current_exe().map_err(Error::Spawn)?;
     let mut command = Command::new(program);
-    match kind {
-        Kind::Server => command.arg("server").arg(file).arg("--unixsocket").arg(socket),
-        Kind::Sentinel => command.arg("sentinel").arg(file),
+    match service {
+        Service::Server => command.arg("server").arg(file).arg("--unixsocket").arg(socket),
+        Service::Sentinel => command.arg("sentinel").arg(file),
     };
     // A process group of its own: Ctrl-C reaches this program, which then stops the others in order.
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().map_err(|e| format!("can't start a process: {e}"))
+    command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().map_err(Error::Spawn)
 }
 
 impl Node {
     /// Where it is asked.
-    pub fn door(&self) -> Door {
-        match self.kind {
-            Kind::Server => Door::Socket(self.socket.clone()),
-            Kind::Sentinel => Door::Port(self.port),
+    pub fn endpoint(&self) -> Endpoint {
+        match self.service {
+            Service::Server => Endpoint::Socket(self.socket.clone()),
+            Service::Sentinel => Endpoint::Port(self.port),
         }
     }
 
-    fn wait_until_ready(&mut self, deadline: Instant) -> Result<(), String> {
+    fn wait_until_ready(&mut self, deadline: Instant) -> Result<(), Error> {
         loop {
-            let info = self.door().call(&[b"INFO", b"replication"]).ok();
+            let info = self.endpoint().call(&[b"INFO", b"replication"]).ok();
             let is_up = info.is_some();
             let is_linked = info.and_then(|info| {
                 info.as_bytes().map(|text| !String::from_utf8_lossy(text).contains("link_status:down"))
@@ -169,7 +172,7 @@ impl Node {
             }
             let late = Instant::now() > deadline;
             if self.has_ended() || (late && !is_up) {
-                return Err(format!("the process on port {} did not start:\n{}", self.port, self.last_words()));
+                return Err(Error::NotStarted { port: self.port, log: self.last_words() });
             }
             if late {
                 // It answers, and what keeps it from its primary can be seen.
@@ -191,43 +194,43 @@ impl Node {
         let _ = self.process.wait();
     }
 
-    fn signal(&mut self, signal: Signal) -> Result<(), String> {
+    fn signal(&mut self, signal: Signal) -> Result<(), Error> {
         if self.has_ended() {
-            return Err("the process has ended".into());
+            return Err(Error::HasEnded);
         }
-        let pid = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw).ok_or("the process has no id")?;
-        kill_process(pid, signal).map_err(|error| error.to_string())
+        let pid = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw).ok_or(Error::HasEnded)?;
+        kill_process(pid, signal).map_err(|error| Error::Signal(error.into()))
     }
 
     /// Stops the process where it is.
-    pub fn freeze(&mut self) -> Result<(), String> {
+    pub fn freeze(&mut self) -> Result<(), Error> {
         self.signal(Signal::STOP)
     }
 
     /// Lets it go on.
-    pub fn thaw(&mut self) -> Result<(), String> {
+    pub fn thaw(&mut self) -> Result<(), Error> {
         self.signal(Signal::CONT)
     }
 
     /// Takes a server off the network, in both directions.
-    pub fn cut_off(&self) -> Result<(), String> {
-        let door = self.door();
-        door.call(&[b"CONFIG", b"SET", b"bind", b"", b"bind-source-addr", NOWHERE])?;
+    pub fn cut_off(&self) -> Result<(), Error> {
+        let endpoint = self.endpoint();
+        endpoint.call(&[b"CONFIG", b"SET", b"bind", b"", b"bind-source-addr", NOWHERE])?;
         let own = format!("127.0.0.1:{}", self.port);
-        door.call(&[b"CLIENT", b"KILL", b"LADDR", own.as_bytes()])?;
-        door.call(&[b"CLIENT", b"KILL", b"TYPE", b"master"])?;
+        endpoint.call(&[b"CLIENT", b"KILL", b"LADDR", own.as_bytes()])?;
+        endpoint.call(&[b"CLIENT", b"KILL", b"TYPE", b"master"])?;
         Ok(())
     }
 
     /// Brings a server back into the network.
-    pub fn reconnect(&self) -> Result<(), String> {
-        self.door().call(&[b"CONFIG", b"SET", b"bind", b"127.0.0.1", b"bind-source-addr", b""]).map(drop)
+    pub fn reconnect(&self) -> Result<(), Error> {
+        self.endpoint().call(&[b"CONFIG", b"SET", b"bind", b"127.0.0.1", b"bind-source-addr", b""]).map(drop)
     }
 
     /// Starts it again if it has ended.
-    pub fn restart(&mut self) -> Result<(), String> {
+    pub fn restart(&mut self) -> Result<(), Error> {
         if self.has_ended() {
-            self.process = spawn(self.kind, &self.folder.join("conf"), &self.socket)?;
+            self.process = spawn(self.service, &self.folder.join("conf"), &self.socket)?;
         }
         Ok(())
     }
@@ -245,7 +248,7 @@ impl Node {
         }
         // A frozen process would not hear that it is to stop. One that has just ended needs neither.
         let _ = self.thaw();
-        let _ = self.door().call(&[b"SHUTDOWN", b"NOW"]);
+        let _ = self.endpoint().call(&[b"SHUTDOWN", b"NOW"]);
         let deadline = Instant::now() + TIMEOUT;
         while !self.has_ended() {
             if Instant::now() > deadline {
@@ -268,9 +271,9 @@ impl Drop for Node {
 
 /// Stops all in order: sentinels first, that they start no fail-over; then replicas, that they do not see their primary vanish.
 pub fn stop_all(nodes: &mut [Node], primary: Option<u16>) {
-    let order = |node: &Node| match node.kind {
-        Kind::Sentinel => 0,
-        Kind::Server => 1 + u8::from(primary == Some(node.port)),
+    let order = |node: &Node| match node.service {
+        Service::Sentinel => 0,
+        Service::Server => 1 + u8::from(primary == Some(node.port)),
     };
     let mut sorted: Vec<&mut Node> = nodes.iter_mut().collect();
     sorted.sort_by_key(|node| order(node));

@@ -1,6 +1,7 @@
 //! Plain lines, for a pipe or a log: `name=value` pairs for each process once a second, and what happens when it happens.
 
-use super::nodes::Kind;
+use super::error::Error;
+use super::nodes::Service;
 use super::state::{Seen, State};
 use std::io::{self, Write};
 use std::time::Duration;
@@ -9,12 +10,12 @@ use std::time::Duration;
 ///
 /// # Errors
 /// Whoever read the lines may be gone: that ends the watching, and is no panic that would leave the processes behind.
-pub fn print(line: &str) -> Result<(), String> {
-    writeln!(io::stdout(), "{line}").map_err(|e| format!("can't write to the output: {e}"))
+pub fn print(line: &str) -> Result<(), Error> {
+    writeln!(io::stdout(), "{line}").map_err(Error::Output)
 }
 
 /// Prints what has happened since the last call.
-pub fn print_events(state: &mut State) -> Result<(), String> {
+pub fn print_events(state: &mut State) -> Result<(), Error> {
     for line in state.feed.take() {
         let word = if line.is_report { "failover" } else { "event" };
         print(&format!("{word} {}", line.shown(true)))?;
@@ -23,13 +24,13 @@ pub fn print_events(state: &mut State) -> Result<(), String> {
 }
 
 /// Prints a line for each process.
-pub fn print_nodes(state: &State, now: Duration) -> Result<(), String> {
-    let primary = state.nodes.iter().find(|seen| seen.kind == Kind::Server && Some(seen.port) == state.primary());
+pub fn print_nodes(state: &State, now: Duration) -> Result<(), Error> {
+    let primary = state.nodes.iter().find(|seen| seen.service == Service::Server && Some(seen.port) == state.primary());
     let end = primary.and_then(|seen| seen.info.as_ref()).map_or(0, |info| info.number("master_repl_offset"));
     for (node, seen) in state.nodes.iter().enumerate() {
-        match seen.kind {
-            Kind::Server => print(&server(state, node, seen, end, now))?,
-            Kind::Sentinel => print(&sentinel(seen))?,
+        match seen.service {
+            Service::Server => print(&server(state, node, seen, end, now))?,
+            Service::Sentinel => print(&sentinel(seen))?,
         }
     }
     Ok(())

@@ -1,17 +1,18 @@
 //! All that is known and chosen: it takes events with their time, and says what is to be done. The screen is drawn from it alone.
 
+use super::error::Error;
 use super::failover::{Step, Tracker};
 use super::feed::Feed;
 use super::info::Info;
-use super::nodes::Kind;
+use super::nodes::Service;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Samples that are kept for each sparkline.
 const SAMPLES: usize = 120;
-/// A heartbeat is late when the next one is due.
-const BEAT_PERIOD: Duration = Duration::from_millis(100);
+/// How often the primary publishes a heartbeat. One that has not come when the next one is due is late.
+pub const BEAT_PERIOD: Duration = Duration::from_millis(100);
 /// How long after a fail-over some answers of sentinels may be from before it.
 const SWITCH_TIME: Duration = Duration::from_secs(2);
 /// How long a message stays.
@@ -30,9 +31,9 @@ pub enum Event {
     Published { sent: Duration },
     /// A heartbeat has come to a server.
     Beat { node: usize, sent: Duration, delay: Duration },
-    /// So many writes of the load were acknowledged.
+    /// `count` writes of the load were acknowledged.
     Wrote { count: u64 },
-    /// On the new primary, on this port, so many acknowledged writes of the load are missing.
+    /// On the new primary, on this port, `lost` acknowledged writes of the load are missing.
     Counted { port: u16, lost: u64 },
     /// A key was pressed.
     Key(KeyEvent),
@@ -58,7 +59,7 @@ pub enum Action {
     Quit,
 }
 
-/// How a process is, as far as it was brought about here.
+/// What was done to a process here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
     Running,
@@ -70,7 +71,7 @@ pub enum Condition {
 /// One process as it is shown.
 #[derive(Debug)]
 pub struct Seen {
-    pub kind: Kind,
+    pub service: Service,
     pub port: u16,
     pub condition: Condition,
     /// What it answered last; nothing while it does not answer.
@@ -84,9 +85,9 @@ pub struct Seen {
 }
 
 impl Seen {
-    fn new(kind: Kind, port: u16) -> Self {
+    fn new(service: Service, port: u16) -> Self {
         Self {
-            kind,
+            service,
             port,
             condition: Condition::Running,
             info: None,
@@ -108,7 +109,7 @@ impl Seen {
     }
 
     fn says_primary(&self) -> bool {
-        self.kind == Kind::Server && self.field("role") == "master"
+        self.service == Service::Server && self.field("role") == "master"
     }
 }
 
@@ -120,7 +121,7 @@ fn push(samples: &mut VecDeque<u64>, sample: u64) {
     samples.push_back(sample);
 }
 
-/// All of it.
+/// All that is known of the processes, and what the user has chosen.
 #[derive(Debug)]
 pub struct State {
     pub nodes: Vec<Seen>,
@@ -144,9 +145,9 @@ pub struct State {
 
 impl State {
     /// Of these processes; the load writes `rate` times a second once it is on.
-    pub fn new(planned: &[(Kind, u16)], rate: u32, load_is_on: bool) -> Self {
+    pub fn new(planned: &[(Service, u16)], rate: u32, load_is_on: bool) -> Self {
         Self {
-            nodes: planned.iter().map(|(kind, port)| Seen::new(*kind, *port)).collect(),
+            nodes: planned.iter().map(|(service, port)| Seen::new(*service, *port)).collect(),
             feed: Feed::default(),
             tracker: Tracker::default(),
             scrolled: 0,
@@ -168,7 +169,7 @@ impl State {
     }
 
     fn primary_position(&self) -> Option<usize> {
-        self.nodes.iter().position(|node| node.kind == Kind::Server && Some(node.port) == self.primary)
+        self.nodes.iter().position(|node| node.service == Service::Server && Some(node.port) == self.primary)
     }
 
     /// The process that keys act upon: the primary until another one is chosen.
@@ -263,7 +264,7 @@ impl State {
 
     /// The port of the primary that most sentinels name.
     fn opinion(&self) -> Option<u16> {
-        let named = self.nodes.iter().filter(|seen| seen.kind == Kind::Sentinel).filter_map(|seen| {
+        let named = self.nodes.iter().filter(|seen| seen.service == Service::Sentinel).filter_map(|seen| {
             let address = seen.info.as_ref()?.part("master0", "address");
             address.rsplit(':').next()?.parse::<u16>().ok()
         });
@@ -273,13 +274,13 @@ impl State {
 
     fn lose(&mut self, now: Duration, node: usize, condition: Condition) {
         self.nodes[node].condition = condition;
-        if self.nodes[node].kind == Kind::Server {
+        if self.nodes[node].service == Service::Server {
             self.track(now, Step::Lost(self.nodes[node].port));
         }
     }
 
     /// What was asked for is done, or could not be.
-    pub fn done(&mut self, now: Duration, action: Action, result: Result<(), String>) {
+    pub fn done(&mut self, now: Duration, action: Action, result: Result<(), Error>) {
         let address = |node: usize| self.nodes[node].address();
         let (what, node) = match action {
             Action::Kill(node) => (format!("kill {}", address(node)), Some((node, Condition::Ended))),
@@ -351,7 +352,7 @@ impl State {
                 Condition::Running | Condition::CutOff => return Some(Action::Freeze(node)),
                 Condition::Ended => self.say(now, "it has ended; r restarts it".into()),
             },
-            KeyCode::Char('c') if self.nodes[node].kind == Kind::Sentinel => {
+            KeyCode::Char('c') if self.nodes[node].service == Service::Sentinel => {
                 self.say(now, "a sentinel can't be cut off; f freezes it, which is the same to the others".into());
             }
             KeyCode::Char('c') => match condition {
@@ -361,7 +362,8 @@ impl State {
                 Condition::Ended => self.say(now, "it has ended; r restarts it".into()),
             },
             KeyCode::Char('h') => {
-                let is_replica = self.nodes[node].kind == Kind::Server && Some(self.nodes[node].port) != self.primary;
+                let is_replica =
+                    self.nodes[node].service == Service::Server && Some(self.nodes[node].port) != self.primary;
                 return Some(Action::HandOver(is_replica.then_some(node)));
             }
             KeyCode::Char('r') => {
@@ -382,7 +384,8 @@ mod tests {
     use super::*;
 
     fn state() -> State {
-        let planned = [(Kind::Server, 7001), (Kind::Server, 7002), (Kind::Server, 7003), (Kind::Sentinel, 27001)];
+        let planned =
+            [(Service::Server, 7001), (Service::Server, 7002), (Service::Server, 7003), (Service::Sentinel, 27001)];
         let mut state = State::new(&planned, 1000, false);
         for (node, role) in [(0, "master"), (1, "slave"), (2, "slave")] {
             inform(&mut state, 0, node, &format!("role:{role}\r\n"));
@@ -453,7 +456,7 @@ mod tests {
     #[test]
     fn what_fails_is_said_and_changes_nothing() {
         let mut state = state();
-        state.done(Duration::ZERO, Action::CutOff(1), Err("no such option".into()));
+        state.done(Duration::ZERO, Action::CutOff(1), Err(Error::Refused("no such option".into())));
         assert_eq!(state.nodes[1].condition, Condition::Running);
         assert_eq!(state.message(Duration::ZERO), Some("can't cut 127.0.0.1:7002 off: no such option"));
         assert_eq!(state.message(MESSAGE_TIME), None);
@@ -538,7 +541,8 @@ mod tests {
 
     #[test]
     fn without_sentinels_a_hand_over_is_seen_by_the_roles() {
-        let mut state = State::new(&[(Kind::Server, 7001), (Kind::Server, 7002), (Kind::Server, 7003)], 1, false);
+        let mut state =
+            State::new(&[(Service::Server, 7001), (Service::Server, 7002), (Service::Server, 7003)], 1, false);
         inform(&mut state, 1, 1, "role:master\r\n");
         assert_eq!(state.primary(), Some(7002));
         inform(&mut state, 3, 1, "role:slave\r\n");

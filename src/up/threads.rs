@@ -8,12 +8,13 @@
 //!                       replication stream, so their age is the lag           ─► Beat
 //!   one                 reads the keys, one writes the load                   ─► Key, Wrote, Counted
 //! ```
-//! A process that is frozen keeps only its own threads waiting. All end with the program; one that panics ends it.
+//! A frozen process keeps only its own threads waiting. All threads end with the program; that one panics is an event (`ThreadFailed`).
 
+use super::error::Error;
 use super::info::Info;
 use super::load::{self, Shared};
-use super::nodes::{Door, Kind, Node};
-use super::state::Event;
+use super::nodes::{Endpoint, Node, Service};
+use super::state::{BEAT_PERIOD, Event};
 use crate::wire::Connection;
 use ratatui::crossterm::event::{self, Event as TerminalEvent};
 use resp::Value;
@@ -26,9 +27,7 @@ use std::time::{Duration, Instant};
 
 /// How often a process is asked for INFO.
 const ASK_PERIOD: Duration = Duration::from_millis(500);
-/// How often the primary publishes a heartbeat.
-const BEAT_PERIOD: Duration = Duration::from_millis(100);
-/// How long a thread waits before it connects anew.
+/// How long a thread waits before it reconnects.
 const RETRY_PERIOD: Duration = Duration::from_millis(100);
 /// How long a process may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
@@ -45,10 +44,10 @@ impl Sender {
         let _ = self.0.send(event);
     }
 
-    /// Starts a thread. That it panics is sent as well.
-    fn spawn(&self, what: String, run: impl FnOnce(&Sender) + Send + 'static) -> Result<(), String> {
+    /// Starts a thread; `what` says what it does. A panic is sent as [`Event::ThreadFailed`].
+    fn spawn(&self, what: String, run: impl FnOnce(&Sender) + Send + 'static) -> Result<(), Error> {
         let sender = self.clone();
-        let name = what.clone();
+        let thread = what.clone();
         std::thread::Builder::new()
             .name("rk-up".into())
             .spawn(move || {
@@ -57,7 +56,7 @@ impl Sender {
                 }
             })
             .map(drop)
-            .map_err(|error| format!("can't start the thread that {name}: {error}"))
+            .map_err(|error| Error::Thread { what: thread, error })
     }
 }
 
@@ -68,20 +67,20 @@ pub fn start(
     rate: u32,
     shared: &Arc<Shared>,
     with_keys: bool,
-) -> Result<mpsc::Receiver<Event>, String> {
+) -> Result<mpsc::Receiver<Event>, Error> {
     let (sender, receiver) = mpsc::channel();
     let sender = Sender(sender);
     let mut servers = Vec::new();
     let mut sentinels = Vec::new();
     for (index, node) in nodes.iter().enumerate() {
-        let (door, port) = (node.door(), node.port);
-        sender.spawn(format!("asks {port}"), move |events| ask(index, &door, events))?;
-        let door = node.door();
-        match node.kind {
-            Kind::Server => {
-                servers.push((port, node.door()));
+        let (endpoint, port) = (node.endpoint(), node.port);
+        sender.spawn(format!("asks {port}"), move |events| ask(index, &endpoint, events))?;
+        let endpoint = node.endpoint();
+        match node.service {
+            Service::Server => {
+                servers.push((port, node.endpoint()));
                 sender.spawn(format!("hears {port}"), move |events| {
-                    listen(&door, b"SUBSCRIBE", CHANNEL, |parts| {
+                    listen(&endpoint, b"SUBSCRIBE", CHANNEL, |parts| {
                         if let Some(sent) = parts.last().and_then(|text| text.parse().ok()).map(Duration::from_micros) {
                             let delay = start.elapsed().saturating_sub(sent);
                             events.send(Event::Beat { node: index, sent, delay });
@@ -89,10 +88,10 @@ pub fn start(
                     });
                 })?;
             }
-            Kind::Sentinel => {
+            Service::Sentinel => {
                 sentinels.push(port);
                 sender.spawn(format!("hears {port}"), move |events| {
-                    listen(&door, b"PSUBSCRIBE", b"*", |parts| {
+                    listen(&endpoint, b"PSUBSCRIBE", b"*", |parts| {
                         if let [_, _, name, text] = &parts[..]
                             && !name.starts_with("__")
                         {
@@ -113,14 +112,14 @@ pub fn start(
     Ok(receiver)
 }
 
-fn ask(node: usize, door: &Door, events: &Sender) {
+fn ask(node: usize, endpoint: &Endpoint, events: &Sender) {
     let mut connection: Option<Connection> = None;
     loop {
         // A fail-over closes the connections of clients, so one that is lost tells nothing yet.
         let mut info = None;
         for _ in 0..2 {
             if connection.is_none() {
-                connection = door.connect(Some(ANSWER_TIMEOUT)).ok();
+                connection = endpoint.connect(Some(ANSWER_TIMEOUT)).ok();
             }
             let Some(open) = &mut connection else { break };
             let reply = open.call(&[b"INFO", b"all"]).ok();
@@ -135,17 +134,22 @@ fn ask(node: usize, door: &Door, events: &Sender) {
     }
 }
 
-/// Subscribes, and gives the parts of each message as texts; connects anew for ever.
-fn listen(door: &Door, command: &[u8], channel: &[u8], mut take: impl FnMut(Vec<String>)) {
+/// Subscribes, gives the parts of each message as texts, and reconnects for ever.
+fn listen(endpoint: &Endpoint, command: &[u8], channel: &[u8], mut take: impl FnMut(Vec<String>)) {
     loop {
-        // An error means that the process is gone or has closed the connection: it is tried again.
-        let _ = listen_once(door, command, channel, &mut take);
+        // An error means that the process is gone or has closed the connection: the next round retries.
+        let _ = listen_once(endpoint, command, channel, &mut take);
         std::thread::sleep(RETRY_PERIOD);
     }
 }
 
-fn listen_once(door: &Door, command: &[u8], channel: &[u8], take: &mut impl FnMut(Vec<String>)) -> io::Result<()> {
-    let mut connection = door.connect(None)?;
+fn listen_once(
+    endpoint: &Endpoint,
+    command: &[u8],
+    channel: &[u8],
+    take: &mut impl FnMut(Vec<String>),
+) -> io::Result<()> {
+    let mut connection = endpoint.connect(None)?;
     connection.call(&[command, channel])?;
     loop {
         let message = connection.reply()?;
@@ -158,20 +162,20 @@ fn listen_once(door: &Door, command: &[u8], channel: &[u8], take: &mut impl FnMu
 }
 
 /// Publishes the time on the primary, whichever that is.
-fn publish(servers: &[(u16, Door)], start: Instant, shared: &Shared, events: &Sender) {
+fn publish(servers: &[(u16, Endpoint)], start: Instant, shared: &Shared, events: &Sender) {
     let mut connection: Option<(u16, Connection)> = None;
     loop {
         std::thread::sleep(BEAT_PERIOD);
         let port = shared.primary.load(Ordering::Relaxed);
-        let Some((_, door)) = servers.iter().find(|(server, _)| *server == port) else { continue };
+        let Some((_, endpoint)) = servers.iter().find(|(server, _)| *server == port) else { continue };
         if connection.as_ref().is_none_or(|(connected, _)| *connected != port) {
-            connection = door.connect(Some(ANSWER_TIMEOUT)).ok().map(|connection| (port, connection));
+            connection = endpoint.connect(Some(ANSWER_TIMEOUT)).ok().map(|connection| (port, connection));
         }
         let Some((_, open)) = &mut connection else { continue };
         let sent = Duration::from_micros(start.elapsed().as_micros() as u64);
         match open.call(&[b"PUBLISH", CHANNEL, sent.as_micros().to_string().as_bytes()]) {
             Ok(Value::Int(_)) => events.send(Event::Published { sent }),
-            // A primary that refuses or does not answer has nothing to be behind of.
+            // A primary that refuses or does not answer writes nothing that a replica could lag behind.
             Ok(_) | Err(_) => connection = None,
         }
     }

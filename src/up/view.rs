@@ -14,7 +14,7 @@
 //! Where there is room sentinels have a line each, and servers more columns. Limits: with fewer than [`WIDTH_MIN`] columns or [`HEIGHT_MIN`]
 //! lines it says so instead.
 
-use super::nodes::Kind;
+use super::nodes::Service;
 use super::state::{Condition, Seen, State};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -57,8 +57,8 @@ pub fn draw(frame: &mut Frame, state: &State, folder: &str, now: Duration) {
         frame.render_widget(Paragraph::new(wrapped(&text, area.width)), area);
         return;
     }
-    let servers = of_kind(state, Kind::Server);
-    let sentinels = of_kind(state, Kind::Sentinel);
+    let servers = of_service(state, Service::Server);
+    let sentinels = of_service(state, Service::Sentinel);
     let keys = wrapped(KEYS[usize::from(area.width < WIDE)], area.width);
     let report = state.tracker.last().map(|report| wrapped(&report.to_string(), area.width)).unwrap_or_default();
     let fixed = 1 + 1 + keys.len() as u16 + report.len() as u16;
@@ -107,8 +107,8 @@ fn heading(state: &State, now: Duration) -> String {
     format!("{primary} · {load} · {} s", now.as_secs())
 }
 
-fn of_kind(state: &State, kind: Kind) -> Vec<usize> {
-    (0..state.nodes.len()).filter(|node| state.nodes[*node].kind == kind).collect()
+fn of_service(state: &State, service: Service) -> Vec<usize> {
+    (0..state.nodes.len()).filter(|node| state.nodes[*node].service == service).collect()
 }
 
 /// A word for how a process is, and whether all is well with it.

@@ -11,17 +11,17 @@ const PRIMARY: u16 = 6379;
 
 /// A primary with so many replicas and three sentinels, after a fail-over from a dead primary.
 fn state(replicas: u16) -> State {
-    let servers = (0..=replicas).map(|n| (Kind::Server, PRIMARY + n));
-    let sentinels = (0..3).map(|n| (Kind::Sentinel, 26379 + n));
+    let servers = (0..=replicas).map(|n| (Service::Server, PRIMARY + n));
+    let sentinels = (0..3).map(|n| (Service::Sentinel, 26379 + n));
     let planned: Vec<_> = servers.chain(sentinels).collect();
     let mut state = State::new(&planned, 1000, true);
     let at = Duration::from_secs;
     for second in 1..60 {
-        for (node, (kind, port)) in planned.iter().enumerate() {
-            let text = match kind {
-                Kind::Server if *port == PRIMARY => "role:master".to_owned(),
-                Kind::Server => "role:slave\r\nmaster_link_status:up".to_owned(),
-                Kind::Sentinel => {
+        for (node, (service, port)) in planned.iter().enumerate() {
+            let text = match service {
+                Service::Server if *port == PRIMARY => "role:master".to_owned(),
+                Service::Server => "role:slave\r\nmaster_link_status:up".to_owned(),
+                Service::Sentinel => {
                     "master0:name=mymaster,status=ok,address=127.0.0.1:6380,slaves=2,sentinels=3".to_owned()
                 }
             };
@@ -29,7 +29,7 @@ fn state(replicas: u16) -> State {
             let text =
                 format!("{text}\r\ncmdstat_set:calls={calls},usec=1\r\ndb0:keys=4711\r\nused_memory_human:1.25M\r\n");
             state.apply(at(second), Event::Info { node, info: Some(Info::parse(&text)) });
-            if *kind == Kind::Server {
+            if *service == Service::Server {
                 state.apply(at(second), Event::Published { sent: at(second) });
                 let delay = Duration::from_micros(1700);
                 state.apply(at(second), Event::Beat { node, sent: at(second), delay });
