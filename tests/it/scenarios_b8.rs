@@ -68,12 +68,22 @@ impl Side {
         }
         let words = base::words::split_args(line.as_bytes()).unwrap();
         let words: Vec<&str> = words.iter().map(|w| std::str::from_utf8(w).unwrap()).collect();
-        let mut reply = shown(&self.client.call(&words));
-        for (port, name) in &names {
-            reply = reply.replace(port, name);
-        }
-        reply
+        names.iter().fold(shown(&self.client.call(&words)), |reply, (port, name)| with_name(&reply, port, name))
     }
+}
+
+/// Replaces a port by its name, but not digits of a longer number.
+fn with_name(reply: &str, port: &str, name: &str) -> String {
+    let mut replaced = String::new();
+    let mut rest = reply;
+    while let Some(at) = rest.find(port) {
+        let (before, after) = (&rest[..at], &rest[at + port.len()..]);
+        let is_part = before.ends_with(|c: char| c.is_ascii_digit()) || after.starts_with(|c: char| c.is_ascii_digit());
+        replaced += before;
+        replaced += if is_part { port } else { name };
+        rest = after;
+    }
+    replaced + rest
 }
 
 /// A reply as text, without what differs from one moment or process to another.
