@@ -208,7 +208,7 @@ impl Server {
             return;
         }
         if !conn.input.is_empty() {
-            conn.input.extend_from_slice(self.net.data(slot));
+            conn.input.extend_towards(conn.parser.bytes_wanted(), self.net.data(slot));
             self.parse(id, None);
         } else {
             self.parse(id, Some(slot));
@@ -391,7 +391,7 @@ impl Server {
                 Some(slot) => {
                     let bytes = self.net.data(slot);
                     if part.consumed < bytes.len() {
-                        conn.input.extend_from_slice(&bytes[part.consumed..]);
+                        conn.input.extend_towards(conn.parser.bytes_wanted(), &bytes[part.consumed..]);
                     }
                 }
                 None => conn.input.consume(part.consumed),
@@ -432,7 +432,7 @@ impl Server {
         self.batch.parts = parts;
         for (id, second) in std::mem::take(&mut self.late) {
             if let Some(conn) = self.conns.get_mut(id) {
-                conn.input.extend_from_slice(self.net.data(second));
+                conn.input.extend_towards(conn.parser.bytes_wanted(), self.net.data(second));
                 if !self.resumed.contains(&id) {
                     self.resumed.push(id);
                 }

@@ -5,6 +5,9 @@
 //!   0           start                   bytes.len()
 //! ```
 //!
+//! A long argument comes in many pieces. The buffer grows by a multiple of what is here, which is why the announced length decides no
+//! allocation, but not beyond what the request needs: little is copied from one buffer to the next, and nothing is allocated for naught.
+//!
 //! A client may send a pipeline of hundreds of megabytes while its replies wait, and then it is run piece by piece. What has
 //! been run is therefore not moved out at once, but when it is the larger half: each byte is moved once at most.
 
@@ -12,6 +15,10 @@ use std::ops::Deref;
 
 /// A buffer larger than this is given back to the allocator when it is empty.
 const KEPT_BYTES_MAX: usize = super::event_loop::SPARE_BYTES_MAX;
+
+/// The buffer of an unfinished request holds what it needs, or that divided by this as often as possible: at most so many times what
+/// has come, and the last buffers are the right ones.
+const GROWTH: usize = 4;
 
 /// The bytes, in the order in which they came.
 #[derive(Debug, Default)]
@@ -23,6 +30,19 @@ pub struct Input {
 impl Input {
     /// Adds what has come.
     pub fn extend_from_slice(&mut self, more: &[u8]) {
+        self.bytes.extend_from_slice(more);
+    }
+
+    /// Adds what has come to an unfinished request that is known to need `wanted` bytes at least.
+    pub fn extend_towards(&mut self, wanted: usize, more: &[u8]) {
+        let len = self.len() + more.len();
+        if len < wanted && self.start + len > self.bytes.capacity() {
+            let mut room = wanted;
+            while room / GROWTH >= len {
+                room /= GROWTH;
+            }
+            self.bytes.reserve_exact(room - self.len());
+        }
         self.bytes.extend_from_slice(more);
     }
 
@@ -87,6 +107,24 @@ mod tests {
             }
         }
         assert!(input.is_empty() && input.capacity() <= KEPT_BYTES_MAX);
+    }
+
+    #[test]
+    fn the_buffer_of_a_long_argument_grows_with_what_has_come_and_no_further_than_it_needs() {
+        let (wanted, piece) = (100_000_000, vec![1; 10_000]);
+        let (mut input, mut copied, mut capacity) = (Input::default(), 0, 0);
+        while input.len() < wanted {
+            let before = input.len();
+            input.extend_towards(wanted, &piece);
+            if input.capacity() != capacity {
+                capacity = input.capacity();
+                copied += before;
+            }
+            let allowed = (input.len() + piece.len()) * GROWTH;
+            assert!(capacity <= allowed, "{capacity} for {}", input.len());
+        }
+        assert!(capacity <= wanted + piece.len(), "{capacity}");
+        assert!(copied <= wanted / 3 + wanted / 10, "{copied} bytes were copied");
     }
 
     #[test]
