@@ -197,6 +197,16 @@ mod tests {
         ] {
             fuzz_config(seed);
         }
+        // The corpus has options with their defaults, so that a fuzzer need not find their names.
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/config");
+        let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+        let mut seen = Vec::new();
+        for file in files {
+            let seed = std::fs::read(file).unwrap();
+            fuzz_config(&seed);
+            seen.extend(seed.split(|byte| *byte == b'\n').filter_map(|line| find(line.split(|b| *b == b' ').next()?)));
+        }
+        assert!(seen.len() > OPTIONS.len() / 2, "the corpus names {} of {} options", seen.len(), OPTIONS.len());
     }
 
     proptest! {
