@@ -202,7 +202,7 @@ impl Outside {
             }
             return;
         }
-        let end = self.log.end();
+        let end = self.node.offset();
         let has_all = |key: &ClientKey| {
             self.replicas.table.get(key).is_some_and(|replica| replica.is_online() && replica.ack_offset == end)
         };

@@ -241,6 +241,7 @@ impl Server {
         if primary.is_some() {
             self.engine.config.replicaof.0 = primary.clone();
             self.outside.link.primary = primary;
+            self.outside.node.follow();
             self.outside.apply_oom_score(&self.engine);
         }
         self.outside.set_gates(&mut self.engine);

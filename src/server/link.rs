@@ -18,7 +18,7 @@ use engine::client::{ClientFlags, ClientKey};
 use engine::config::values::DisklessLoad;
 use engine::engine::Engine;
 use net::{ConnId, DataSlot};
-use repl::{Handshake, HandshakeError, History, Identity, ReplicationId, Step};
+use repl::{Handshake, HandshakeError, Identity, ReplicationId, Step};
 use std::fs;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::Path;
@@ -97,12 +97,8 @@ pub struct Link {
     pub down_since_ms: i64,
     /// Bytes of the stream applied on this link.
     pub applied_bytes: u64,
-    /// We hold data whose history is named by the server's replication id.
-    pub has_history: bool,
     /// The database that the stream had selected when the link was last up.
     pub db: usize,
-    /// The bytes of a transaction of the stream that has not come to its end.
-    pub transaction: Vec<u8>,
     /// Attempts in a row that failed for a reason that most likely stays.
     refusals: u32,
     /// A full sync that the primary has announced and that begins when this round's events are taken:
@@ -149,7 +145,7 @@ impl Link {
         } else {
             0
         };
-        (self.transaction.len() + waiting) as u64
+        waiting as u64
     }
 
     /// The state as `ROLE` names it.
@@ -196,15 +192,11 @@ impl Outside {
     /// Follows another primary, or begins to follow one: from the next command on this server is its replica.
     /// What needs sockets is left for the event loop, which does it before it sends any reply.
     pub fn follow(&mut self, engine: &mut Engine, host: String, port: u16) {
-        let was_primary = !self.link.is_following();
         self.abandon_link(engine);
         engine.dismiss_blocked();
-        if was_primary {
-            // Our own data may be a prefix of the new primary's: it is asked for what follows.
-            self.link.has_history = self.replicas.backlog;
-            self.take_effects(engine);
-            engine.stream.enabled = false;
-        }
+        self.take_effects(engine);
+        self.node.follow();
+        self.mirror_node(engine);
         log!(Notice, "Connecting to MASTER {host}:{port}");
         engine.config.replicaof.0 = Some((host.clone(), port));
         self.link.primary = Some((host, port));
@@ -224,20 +216,17 @@ impl Outside {
         self.abandon_link(engine);
         engine.config.replicaof.0 = None;
         self.link.primary = None;
-        let end = self.log.end();
-        let old = self.history.id;
-        self.history.shift(new_replication_id(), end);
-        self.replicas.backlog = true;
-        self.replicas.none_since_ms = engine.store.now_ms;
-        engine.stream.enabled = true;
-        engine.stream.end_offset = end;
+        let new = new_replication_id();
+        match self.node.promote(new) {
+            Some(old) => log!(
+                Notice,
+                "Setting secondary replication ID to {old}, valid up to offset: {}. New replication ID is {new}",
+                self.node.offset() + 1
+            ),
+            None => log!(Notice, "The data is no part of the primary's history any more. New replication ID is {new}"),
+        }
         engine.stream.forget_selected();
-        log!(
-            Notice,
-            "Setting secondary replication ID to {old}, valid up to offset: {}. New replication ID is {}",
-            end + 1,
-            self.history.id
-        );
+        self.mirror_node(engine);
         // Our replicas ask again at once and learn the new id; they go on without a copy.
         self.todos.push(Todo::DisconnectReplicas(self.replicas.table.keys().copied().collect()));
         self.set_gates(engine);
@@ -265,7 +254,7 @@ impl Outside {
             link.db = link.stream_db(engine);
         }
         link.announced = None;
-        link.transaction.clear();
+        self.node.lose_link();
         let conn = link.conn();
         if let LinkState::Loading(transfer) = std::mem::take(&mut link.state) {
             transfer.cancel.store(true, Ordering::Relaxed);
@@ -402,7 +391,7 @@ impl Server {
         {
             log!(Verbose, "Can't set TCP_NODELAY on the link to the primary: {error}");
         }
-        let have = self.outside.link.has_history.then(|| (self.outside.history.id, self.outside.log.end() + 1));
+        let have = self.outside.node.position().map(|(id, offset)| (id, offset + 1));
         match have {
             Some((history, next)) => log!(Notice, "Trying a partial resynchronization (request {history}:{next})."),
             None => log!(Notice, "Partial resynchronization not possible (no cached master)"),
@@ -497,10 +486,8 @@ impl Server {
     /// The primary grants a partial resync.
     fn continue_link(&mut self, id: ConnId, history: Option<ReplicationId>) {
         log!(Notice, "Successful partial resynchronization with master.");
-        if let Some(new) = history.filter(|new| *new != self.outside.history.id) {
-            let end = self.outside.log.end();
-            self.outside.history.shift(new, end);
-            log!(Notice, "Master replication ID changed to {new}");
+        if self.outside.node.continue_as(history) {
+            log!(Notice, "Master replication ID changed to {}", self.outside.node.history().id);
             self.disconnect_replicas();
         }
         let rest = if let LinkState::Handshake(_, _, input) = &mut self.outside.link.state {
@@ -528,10 +515,8 @@ impl Server {
         let link = &mut self.outside.link;
         link.state = LinkState::Up(id, key);
         link.heard_ms = now_ms;
-        link.has_history = true;
         link.applied_bytes = 0;
         link.refusals = 0;
-        self.outside.replicas.backlog = true;
         self.outside.set_gates(&mut self.engine);
         self.resumed.push(id);
         self.acknowledge();
@@ -540,7 +525,7 @@ impl Server {
     /// Tells the primary how far we are.
     pub fn acknowledge(&mut self) {
         let LinkState::Up(id, key) = self.outside.link.state else { return };
-        let offset = self.outside.log.end().to_string();
+        let offset = self.outside.node.offset().to_string();
         if let Some(client) = self.engine.clients.get_mut(key) {
             resp::encode_command(&mut client.out.buf, [&b"REPLCONF"[..], b"ACK", offset.as_bytes()].into_iter());
             self.touch(id);
@@ -579,9 +564,9 @@ impl Server {
         log!(
             Warning,
             "== CRITICAL == The stream of the primary {name} is broken at offset {}: {what}. The link is dropped, a full resync follows",
-            self.outside.log.end() + 1
+            self.outside.node.offset() + 1
         );
-        self.outside.link.has_history = false;
+        self.outside.node.lose_data();
         self.retry_link();
     }
 
@@ -597,7 +582,7 @@ impl Server {
             return;
         };
         input.extend_from_slice(&detached.received);
-        let same_history = history == self.outside.history.id && self.outside.link.has_history;
+        let same_history = self.outside.node.is_of(history);
         let empty = self.engine.store.keyspace.iter().all(keyspace::Db::is_empty);
         let phase = match self.engine.config.repl_diskless_load {
             DisklessLoad::SwapDb if same_history => Phase::Beside,
@@ -644,7 +629,7 @@ impl Server {
     /// The data goes, and with it the history that it had a part in.
     fn give_up_data(&mut self) {
         self.disconnect_replicas();
-        self.outside.link.has_history = false;
+        self.outside.node.lose_data();
         self.drop_data();
     }
 
@@ -712,9 +697,8 @@ impl Server {
         // Those who followed the old data begin anew.
         self.disconnect_replicas();
         self.take_over(loaded);
-        self.outside.history = History::new(transfer.id);
-        self.outside.restart_log(transfer.offset);
-        self.engine.stream.end_offset = transfer.offset;
+        self.outside.node.adopt(transfer.id, transfer.offset);
+        self.outside.mirror_node(&mut self.engine);
         let id = self.net.adopt(fd);
         self.conns.add(id, None, Peer::Primary);
         self.net.recv(id);

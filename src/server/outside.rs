@@ -12,7 +12,7 @@ use engine::error::Result;
 use engine::host::{Host, HostCommand};
 use engine::rdb::Position;
 use net::ConnId;
-use repl::{History, Log, ReplicationId};
+use repl::{Node, ReplicationId};
 use resp::Args;
 
 /// Work that a command leaves for the event loop, which owns the sockets and threads.
@@ -44,12 +44,10 @@ pub enum Todo {
 
 /// The surroundings.
 pub struct Outside {
-    /// The replication log.
-    pub log: Log,
-    /// The part of it that is on the disk.
+    /// Our role, our data's history and the replication log.
+    pub node: Node,
+    /// The part of the log that is on the disk.
     pub spill: Spill,
-    /// Under which names our data may be asked for.
-    pub history: History,
     /// Replicas of ours.
     pub replicas: Replicas,
     /// Our primary, if we follow one.
@@ -111,17 +109,18 @@ impl Outside {
         }
     }
 
-    /// Another history begins: the log goes on at this position without what it held.
-    pub fn restart_log(&mut self, position: u64) {
-        self.log.restart(position);
-        self.spill = Spill::default();
+    /// Tells the engine whether its effects are recorded, and at which offset the next one begins. Called after every transition of the
+    /// node.
+    pub fn mirror_node(&self, engine: &mut Engine) {
+        engine.stream.enabled = self.node.is_recording();
+        engine.stream.end_offset = self.node.offset();
     }
 
     /// Moves the engine's effects into the log.
     pub fn take_effects(&mut self, engine: &mut Engine) {
         if !engine.stream.bytes.is_empty() {
-            self.log.push(&engine.stream.bytes);
-            debug_assert_eq!(self.log.end(), engine.stream.end_offset);
+            self.node.record(&engine.stream.bytes);
+            debug_assert_eq!(self.node.offset(), engine.stream.end_offset);
             engine.stream.bytes.clear();
             if engine.stream.bytes.capacity() > 1 << 20 {
                 engine.stream.bytes = Vec::new();
@@ -132,7 +131,7 @@ impl Outside {
     /// Bytes that the log takes beyond the back-log's size: what slow replicas have still to read.
     pub fn log_beyond_backlog(&self, engine: &Engine) -> usize {
         let size = engine.config.repl_backlog_size.get() as usize;
-        self.log.memory_bytes().saturating_sub(size)
+        self.node.log().memory_bytes().saturating_sub(size)
     }
 
     /// Memory that `maxmemory` does not count: what slow replicas have still to read, here and in their send buffers.
@@ -145,42 +144,27 @@ impl Outside {
     /// a transaction wait for its end: the log's end is always a place where a snapshot or a new link may begin.
     pub fn applied(&mut self, engine: &mut Engine, key: ClientKey, raw: &[u8]) {
         let queueing = engine.clients.get(key).is_some_and(|c| c.flags.any(ClientFlags::MULTI));
-        if queueing {
-            self.link.transaction.extend_from_slice(raw);
-            return;
+        self.node.receive(raw, queueing);
+        if !queueing {
+            engine.stream.end_offset = self.node.offset();
+            self.link.applied_bytes += raw.len() as u64;
         }
-        if !self.link.transaction.is_empty() {
-            self.log.push(&self.link.transaction);
-            self.link.transaction.clear();
-        }
-        self.log.push(raw);
-        engine.stream.end_offset = self.log.end();
-        self.link.applied_bytes += raw.len() as u64;
     }
 
-    /// Where in the replication stream the data stands.
-    pub fn position(&self, engine: &Engine) -> Position {
+    /// Where in the replication stream the data stands, if that is known.
+    pub fn position(&self, engine: &Engine) -> Option<Position> {
+        let (id, offset) = self.node.position()?;
         let db =
             if self.link.is_following() { self.link.stream_db(engine) } else { engine.stream.selected().unwrap_or(0) };
-        Position { id: self.history.id.to_string(), offset: self.log.end(), db }
+        Some(Position { id: id.to_string(), offset, db })
     }
 
-    /// Makes the back-log, before the first replica is served. Data that nobody has followed yet
-    /// gets a name of its own, since its earlier changes were not recorded.
+    /// Makes the back-log, before the first replica is served.
     pub fn create_backlog(&mut self, engine: &mut Engine) {
-        if self.replicas.backlog {
-            return;
+        if self.node.begin_recording(new_replication_id()) {
+            engine.stream.forget_selected();
+            self.mirror_node(engine);
         }
-        if !self.link.is_following() {
-            self.history = History::new(new_replication_id());
-            engine.stream.enabled = true;
-        }
-        self.replicas.backlog = true;
-        self.replicas.none_since_ms = engine.store.now_ms;
-        let end = self.log.end();
-        self.restart_log(end);
-        engine.stream.end_offset = end;
-        engine.stream.forget_selected();
     }
 
     /// A replica's connection is gone.
@@ -203,6 +187,7 @@ impl Outside {
             return;
         }
         let following = self.link.is_following();
+        assert_eq!(following, self.node.is_replica(), "whoever has a primary is a replica");
         let config = &engine.config;
         let read_only = following && config.replica_read_only;
         let stale = following && !self.link.is_up() && !config.replica_serve_stale_data;

@@ -142,10 +142,8 @@ pub struct Replicas {
     pub table: BTreeMap<ClientKey, Replica>,
     /// What clients have said of themselves.
     pub about: BTreeMap<ClientKey, About>,
-    /// The log is kept for them.
-    pub backlog: bool,
-    /// Since when there has been none, Unix milliseconds.
-    pub none_since_ms: i64,
+    /// Since when a log has been kept and there has been none to read it, Unix milliseconds.
+    none_since_ms: Option<i64>,
     /// How often they are sent something.
     pub pace: super::pace::Pace,
     /// How long a replica may take nothing of its transfer: `repl-timeout`.
@@ -267,7 +265,7 @@ impl Server {
             return None;
         }
         let fd = self.net.fd(conn_id)?.try_clone_to_owned().ok()?;
-        let offset = self.outside.log.end();
+        let offset = self.outside.node.offset();
         let about = self.outside.replicas.about.get(&key).cloned().unwrap_or_default();
         let replica = self.outside.replicas.table.get_mut(&key)?;
         let State::WaitSync { old_sync, .. } = replica.state else { return None };
@@ -279,8 +277,11 @@ impl Server {
         group.left.fetch_add(1, Ordering::Relaxed);
         replica.state = State::Transfer { cancel: cancel.clone(), since_ms, group, by_mark, sending: sending.clone() };
         replica.cursor = offset;
-        let line =
-            if old_sync { String::new() } else { format!("+FULLRESYNC {} {offset}\r\n", self.outside.history.id) };
+        let line = if old_sync {
+            String::new()
+        } else {
+            format!("+FULLRESYNC {} {offset}\r\n", self.outside.node.history().id)
+        };
         Some(Target { client: key, id: replica.id, fd, cancel, by_mark, sending, line, error: None })
     }
 
@@ -381,7 +382,7 @@ impl Server {
             return;
         }
         self.check_lags();
-        let end = self.outside.log.end();
+        let end = self.outside.node.offset();
         let lets_go = self.outside.replicas.pace.lets_go(self.engine.tick_ns, end);
         let keys: Vec<ClientKey> = self
             .outside
@@ -404,7 +405,7 @@ impl Server {
         if limit.hard_bytes > 0 {
             limit.hard_bytes = limit.hard_bytes.max(self.engine.config.repl_backlog_size.get());
         }
-        let (end, now_ms) = (self.outside.log.end(), self.engine.store.now_ms);
+        let (end, now_ms) = (self.outside.node.offset(), self.engine.store.now_ms);
         let mut over = Vec::new();
         for (key, replica) in &mut self.outside.replicas.table {
             if matches!(replica.state, State::WaitSync { .. }) {
@@ -434,13 +435,13 @@ impl Server {
     /// no more behind than that.
     pub fn trim_log(&mut self) {
         let window = (self.engine.config.repl_backlog_size.get() as u64).max(BACKLOG_BYTES_MIN);
-        let Outside { log, replicas, spill, .. } = &mut self.outside;
-        if log.len() <= window {
+        let Outside { node, replicas, spill, .. } = &mut self.outside;
+        if node.log().len() <= window {
             return;
         }
         let readers = replicas.table.values().filter(|r| !matches!(r.state, State::WaitSync { .. }));
-        log.trim(readers.map(|r| r.cursor).min().unwrap_or(u64::MAX), window);
-        spill.settle(log, window, self.engine.config.dir.get());
+        node.trim(readers.map(|r| r.cursor).min().unwrap_or(u64::MAX), window);
+        spill.move_out(node, window, self.engine.config.dir.get());
     }
 
     fn feed_replica(&mut self, key: ClientKey, lets_go: bool) {
@@ -456,14 +457,14 @@ impl Server {
             if conn.sending || !client.out.buf.is_empty() {
                 return;
             }
-            if replica.cursor >= self.outside.log.end() {
+            if replica.cursor >= self.outside.node.offset() {
                 if lets_go && std::mem::take(&mut replica.kept_back) {
                     self.net.push(id);
                 }
                 return;
             }
             let mut buf = std::mem::take(&mut conn.spare);
-            let log = &self.outside.log;
+            let log = self.outside.node.log();
             if replica.cursor < log.held() {
                 match self.outside.spill.read(log, replica.cursor, FEED_BYTES, &mut buf) {
                     Ok(len) => replica.cursor += len as u64,
@@ -478,7 +479,7 @@ impl Server {
                 }
             }
             while buf.len() < FEED_BYTES {
-                let bytes = self.outside.log.read(replica.cursor);
+                let bytes = self.outside.node.log().read(replica.cursor);
                 if bytes.is_empty() {
                     break;
                 }
@@ -493,7 +494,7 @@ impl Server {
             client.traffic.spare_bytes = 0;
             conn.sending = true;
             conn.sending_bytes = len;
-            let behind = replica.cursor < self.outside.log.end();
+            let behind = replica.cursor < self.outside.node.offset();
             replica.kept_back = (behind || !lets_go) && !replica.merged_by_tcp;
             match self.net.send_with(id, buf, How { quiet: !behind, more: replica.kept_back }) {
                 Some(buf) => self.sent_now(id, buf),
@@ -573,9 +574,9 @@ impl Server {
                 None => self.outside.forget_replica(key),
             }
         }
-        self.outside.spill.close_unused(&self.outside.log);
+        self.outside.spill.close_unused(self.outside.node.log());
         self.outside.replicas.about.retain(|key, _| self.engine.clients.get(*key).is_some());
-        self.free_backlog_if_unused(now_ms, following);
+        self.free_backlog_if_unused(now_ms);
         // Replicas that wait for their transfer must see that we live.
         for (key, replica) in &self.outside.replicas.table {
             if matches!(replica.state, State::WaitSync { .. }) {
@@ -592,19 +593,18 @@ impl Server {
         }
     }
 
-    fn free_backlog_if_unused(&mut self, now_ms: i64, following: bool) {
-        if !self.outside.replicas.table.is_empty() || following || !self.outside.replicas.backlog {
-            self.outside.replicas.none_since_ms = now_ms;
+    fn free_backlog_if_unused(&mut self, now_ms: i64) {
+        let replicas = &mut self.outside.replicas;
+        if !replicas.table.is_empty() || !self.outside.node.is_recording() {
+            replicas.none_since_ms = None;
             return;
         }
+        let since_ms = *replicas.none_since_ms.get_or_insert(now_ms);
         let ttl_ms = self.engine.config.repl_backlog_ttl.get() * 1000;
-        if ttl_ms > 0 && now_ms - self.outside.replicas.none_since_ms > ttl_ms {
-            // Changes are no longer recorded, so nobody may go on from here: the data gets a new name.
-            self.outside.history = repl::History::new(super::outside::new_replication_id());
-            self.outside.replicas.backlog = false;
-            self.engine.stream.enabled = false;
-            let end = self.outside.log.end();
-            self.outside.restart_log(end);
+        if ttl_ms > 0 && now_ms - since_ms > ttl_ms {
+            replicas.none_since_ms = None;
+            self.outside.node.stop_recording(super::outside::new_replication_id());
+            self.outside.mirror_node(&mut self.engine);
             log!(Notice, "Replication backlog freed after {} seconds without connected replicas.", ttl_ms / 1000);
         }
     }

@@ -151,12 +151,7 @@ pub fn save_now(outside: &mut super::outside::Outside, engine: &mut Engine) -> R
 
 /// What a data file says besides the data: with a replication id and offset a restarted server can go on.
 pub fn options(outside: &super::outside::Outside, engine: &Engine) -> SaveOptions {
-    SaveOptions::new(
-        &engine.config,
-        engine.store.now_ms,
-        keyspace::memory::used_memory(),
-        Some(outside.position(engine)),
-    )
+    SaveOptions::new(&engine.config, engine.store.now_ms, keyspace::memory::used_memory(), outside.position(engine))
 }
 
 impl Server {
@@ -348,17 +343,12 @@ impl Server {
         {
             // The file says whose data it is and how far it goes, so that we, or those who
             // followed us, can go on from there.
-            self.outside.history = repl::History::new(id);
-            self.outside.restart_log(offset);
-            self.engine.stream.end_offset = offset;
-            self.outside.link.has_history = true;
+            self.outside.node.restore(id, offset);
             self.outside.link.db = db;
             if !self.outside.link.is_following() {
-                self.outside.history.shift(super::outside::new_replication_id(), offset);
-                self.outside.replicas.backlog = true;
-                self.outside.replicas.none_since_ms = self.engine.store.now_ms;
-                self.engine.stream.enabled = true;
+                self.outside.node.promote(super::outside::new_replication_id());
             }
+            self.outside.mirror_node(&mut self.engine);
         }
         let expired = std::mem::take(&mut loaded.expired_names);
         self.take_over(loaded);

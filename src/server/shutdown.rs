@@ -138,7 +138,7 @@ impl Server {
     }
 
     fn lagging_replicas(&self) -> usize {
-        let end = self.outside.log.end();
+        let end = self.outside.node.offset();
         self.outside.replicas.table.values().filter(|r| r.is_online() && r.ack_offset < end).count()
     }
 
@@ -213,7 +213,7 @@ impl Server {
     }
 
     fn tell_of_replicas(&self) {
-        let end = self.outside.log.end();
+        let end = self.outside.node.offset();
         let replicas = &self.outside.replicas;
         for (key, replica) in replicas.table.iter().filter(|(_, r)| r.ack_offset < end || !r.is_online()) {
             let (ip, port) = replicas.address(*key, &self.engine);

@@ -16,7 +16,7 @@
 //! Limits: the file is given back as a whole, when the last replica has passed its end. If it cannot be written the log stays in memory.
 
 use super::log::log;
-use repl::Log;
+use repl::{Log, Node};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -41,6 +41,8 @@ struct Progress {
 #[derive(Debug)]
 struct Open {
     file: Arc<File>,
+    /// How often the log had been restarted when the file was made: it holds nothing of a later one.
+    restarts: u64,
     /// The log's position at the file's start.
     base: u64,
     /// The position of the next block for the thread.
@@ -65,7 +67,8 @@ fn create(dir: &Path) -> io::Result<File> {
 }
 
 impl Open {
-    fn new(dir: &Path, base: u64) -> io::Result<Open> {
+    fn new(dir: &Path, log: &Log) -> io::Result<Open> {
+        let base = log.held();
         let file = Arc::new(create(dir)?);
         let progress = Arc::new(Progress { written: AtomicU64::new(base), failed: AtomicBool::new(false) });
         let (blocks, receiver) = sync_channel::<(u64, Arc<Vec<u8>>)>(QUEUE_BLOCKS);
@@ -80,7 +83,7 @@ impl Open {
                 there.written.store(position + block.len() as u64, Ordering::Release);
             }
         })?;
-        Ok(Open { file, base, next: base, progress, blocks })
+        Ok(Open { file, restarts: log.restarts(), base, next: base, progress, blocks })
     }
 }
 
@@ -91,8 +94,10 @@ impl Spill {
     }
 
     /// Moves what the log holds beyond `window` bytes to the disk. Called after each batch, when the log has been trimmed.
-    pub fn settle(&mut self, log: &mut Log, window: u64, dir: &str) {
+    pub fn move_out(&mut self, node: &mut Node, window: u64, dir: &str) {
+        self.follow_log(node.log());
         let keep = window + SLACK_BYTES;
+        let log = node.log();
         if self.open.is_none() {
             if log.end() - log.held() <= keep {
                 self.refused = false;
@@ -101,7 +106,7 @@ impl Spill {
             if self.refused {
                 return;
             }
-            match Open::new(Path::new(dir), log.held()) {
+            match Open::new(Path::new(dir), log) {
                 Ok(open) => self.open = Some(open),
                 Err(error) => {
                     log!(Warning, "No file for the replication log in {dir}, it stays in memory: {error}");
@@ -113,8 +118,9 @@ impl Spill {
         let Some(open) = &mut self.open else { return };
         let written = open.progress.written.load(Ordering::Acquire);
         if written > log.held() {
-            log.stored(written);
+            node.stored(written);
         }
+        let log = node.log();
         // What was trimmed before it was handed over is not needed in the file.
         open.next = open.next.max(log.held());
         while open.next + keep < log.end()
@@ -128,8 +134,16 @@ impl Spill {
         }
     }
 
+    /// A log that was restarted has nothing in the file.
+    fn follow_log(&mut self, log: &Log) {
+        if self.open.as_ref().is_some_and(|open| open.restarts != log.restarts()) {
+            *self = Self::default();
+        }
+    }
+
     /// Gives the file back if nothing of the log is in it. Called now and then.
     pub fn close_unused(&mut self, log: &Log) {
+        self.follow_log(log);
         if let Some(open) = &self.open
             && log.first() == log.held()
             && log.held() >= open.next

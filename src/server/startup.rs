@@ -215,9 +215,8 @@ fn start(config: Config, sentinel: Option<Box<super::sentinel::Driver>>) -> Resu
     let started_ms = engine.store.now_ms;
     let freer = Freer::start(engine.config.bio_cpulist.get()).map_err(|e| format!("Can't start a thread: {e}"))?;
     let outside = Outside {
-        log: repl::Log::default(),
+        node: repl::Node::new(super::outside::new_replication_id()),
         spill: super::spill::Spill::default(),
-        history: repl::History::new(super::outside::new_replication_id()),
         replicas: super::replicas::Replicas::default(),
         link: super::link::Link::default(),
         saving: super::saving::Saving {
@@ -282,6 +281,7 @@ fn start(config: Config, sentinel: Option<Box<super::sentinel::Driver>>) -> Resu
     }
     if let Some((host, port)) = server.engine.config.replicaof.0.clone() {
         server.outside.link.primary = Some((host, port));
+        server.outside.node.follow();
         server.outside.set_gates(&mut server.engine);
     } else {
         server.ask_for_role();
@@ -309,8 +309,7 @@ impl Server {
     pub fn ready(&mut self) {
         if let Some((host, port)) = self.outside.link.primary.clone() {
             log!(Notice, "Ready to accept connections in read-only mode.");
-            let has_history = self.outside.link.has_history;
-            self.follow_at_start(host, port, has_history);
+            self.follow_at_start(&host, port);
         }
         process::tell_systemd(&self.engine.config, "STATUS=Ready to accept connections\nREADY=1\n");
         for (kind, name) in [(Listening::Tcp, "tcp"), (Listening::Unix, "unix")] {
@@ -320,10 +319,9 @@ impl Server {
         }
     }
 
-    fn follow_at_start(&mut self, host: String, port: u16, has_history: bool) {
+    fn follow_at_start(&mut self, host: &str, port: u16) {
         log!(Notice, "Connecting to MASTER {host}:{port}");
         self.outside.link.state = super::link::LinkState::Waiting(0);
-        self.outside.link.has_history = has_history;
         self.outside.set_gates(&mut self.engine);
         self.link_cron();
     }

@@ -17,6 +17,7 @@ mod info;
 mod links;
 mod maxmemory;
 mod mounted;
+mod positions;
 mod process;
 mod protocol;
 mod receiving;

@@ -106,12 +106,6 @@ impl History {
         self.id = id;
     }
 
-    /// Drops the second id.
-    pub fn forget_second(&mut self) {
-        self.second_id = ReplicationId::NONE;
-        self.second_offset = -1;
-    }
-
     /// Answers `PSYNC id offset`. `kept` is the first position and the end of the back-log, if there is one.
     pub fn decide(&self, id: &[u8], offset: i64, kept: Option<(u64, u64)>) -> Decision {
         use Decision::FullResync;
@@ -159,8 +153,7 @@ mod tests {
         assert_eq!(decide(&history, &A.0, 151), Decision::Continue { position: 150 });
         assert_eq!(decide(&history, &A.0, 152), Decision::FullResync(Refusal::BeyondSecondId));
         assert_eq!(decide(&history, &B.0, 190), Decision::Continue { position: 189 });
-        history.forget_second();
-        assert_eq!(decide(&history, &A.0, 120), Decision::FullResync(Refusal::UnknownId));
+        assert_eq!(decide(&History::new(B), &A.0, 120), Decision::FullResync(Refusal::UnknownId));
     }
 
     #[test]

@@ -1,11 +1,12 @@
-//! The replication log and both roles of `PSYNC` as state machines.
+//! Where a server's data stands, the replication log, and both roles of `PSYNC` as state machines.
 //!
 //! ```text
 //!   effects ─► Log ─┬─► replica A (cursor)        one stream of bytes, one offset,
 //!                   ├─► replica B (cursor)        many readers
 //!                   └─► back-log window: what a partial resync can still be given
 //!
-//!   primary:  History::decide(PSYNC id offset) ─► Continue | FullResync
+//!   Node:     role, history and log as one state: follow, promote, adopt, record, receive, …
+//!   primary:  Node::decide(PSYNC id offset) ─► Continue | FullResync
 //!   replica:  Handshake: PING, AUTH, REPLCONF …, PSYNC ─► FullResync | Continue
 //! ```
 //!
@@ -24,7 +25,9 @@ pub mod fuzz;
 mod handshake;
 mod history;
 mod log;
+mod node;
 
 pub use handshake::{Capabilities, Handshake, HandshakeError, Identity, Step};
 pub use history::{Decision, History, Refusal, ReplicationId};
 pub use log::Log;
+pub use node::Node;

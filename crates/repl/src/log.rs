@@ -31,12 +31,14 @@ pub struct Log {
     held: u64,
     /// The position after the last byte.
     end: u64,
+    /// How often it was restarted.
+    restarts: u64,
 }
 
 impl Log {
     /// An empty log whose next byte has this position.
     pub fn starting_at(position: u64) -> Self {
-        Self { blocks: VecDeque::new(), first: position, held: position, end: position }
+        Self { blocks: VecDeque::new(), first: position, held: position, end: position, restarts: 0 }
     }
 
     /// The position after the last byte: the replication offset.
@@ -53,6 +55,11 @@ impl Log {
     /// The position of the first byte that is in memory.
     pub fn held(&self) -> u64 {
         self.held
+    }
+
+    /// How often it was restarted: what was stored elsewhere before that is no part of it.
+    pub fn restarts(&self) -> u64 {
+        self.restarts
     }
 
     /// How many bytes are kept.
@@ -139,7 +146,7 @@ impl Log {
 
     /// Forgets everything and goes on at `position`: another history begins.
     pub fn restart(&mut self, position: u64) {
-        *self = Self::starting_at(position);
+        *self = Self { restarts: self.restarts + 1, ..Self::starting_at(position) };
     }
 }
 

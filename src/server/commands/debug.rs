@@ -89,8 +89,7 @@ pub fn debug(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
             e.out.ok();
         }
         () if is(word, "change-repl-id") => {
-            o.history.id = crate::server::outside::new_replication_id();
-            o.history.forget_second();
+            o.node.rename(crate::server::outside::new_replication_id());
             e.out.ok();
         }
         () if is(word, "stringmatch-len") && a.len() == 4 => {

@@ -231,7 +231,7 @@ fn memory(o: &mut Outside, e: &mut Engine, text: &mut String) {
         "mem_fragmentation_bytes": more(f.resident, f.used),
         "mem_not_counted_for_evict": e.uncounted_bytes,
         "mem_replication_backlog": f.backlog,
-        "mem_total_replication_buffers": o.log.memory_bytes(),
+        "mem_total_replication_buffers": o.node.log().memory_bytes(),
         "mem_clients_slaves": f.replicas,
         "mem_clients_normal": f.clients,
         "mem_cluster_links": 0,
@@ -354,14 +354,14 @@ fn replication(o: &mut Outside, e: &mut Engine, text: &mut String) {
     let now_ms = e.store.now_ms;
     fields!(text, "role": if o.link.is_following() { "slave" } else { "master" });
     if let Some((host, port)) = &o.link.primary {
-        let end = o.log.end();
+        let end = o.node.offset();
         fields!(text,
             "master_host": host,
             "master_port": port,
             "master_link_status": if o.link.is_up() { "up" } else { "down" },
             "master_last_io_seconds_ago": if o.link.is_up() { (now_ms - o.link.heard_ms) / 1000 } else { -1 },
             "master_sync_in_progress": u8::from(matches!(o.link.state, LinkState::Loading(_))),
-            "slave_read_repl_offset": end + o.link.unapplied_bytes(e),
+            "slave_read_repl_offset": end + o.node.transaction_len() as u64 + o.link.unapplied_bytes(e),
             "slave_repl_offset": end,
         );
         if let LinkState::Loading(transfer) = &o.link.state {
@@ -399,21 +399,21 @@ fn replication(o: &mut Outside, e: &mut Engine, text: &mut String) {
             replica.ack_offset
         );
     }
-    let backlog = o.replicas.backlog;
-    let first = if backlog { o.log.first() + 1 } else { 0 };
+    let backlog = o.node.has_backlog();
+    let first = if backlog { o.node.log().first() + 1 } else { 0 };
     fields!(text,
         "master_failover_state": o.failover.stage.name(),
-        "master_replid": o.history.id,
-        "master_replid2": o.history.second_id,
-        "master_repl_offset": o.log.end(),
-        "second_repl_offset": o.history.second_offset,
+        "master_replid": o.node.history().id,
+        "master_replid2": o.node.history().second_id,
+        "master_repl_offset": o.node.offset(),
+        "second_repl_offset": o.node.history().second_offset,
         "repl_backlog_active": u8::from(backlog),
         "repl_backlog_size": e.config.repl_backlog_size.get(),
         "repl_backlog_first_byte_offset": first,
-        "repl_backlog_histlen": if backlog { o.log.len() } else { 0 },
+        "repl_backlog_histlen": if backlog { o.node.log().len() } else { 0 },
         // Valkey counts those between the two connections of its own way of syncing here; nobody takes that way.
         "replicas_waiting_psync": 0,
-        "repl_log_spilled_bytes": super::super::spill::Spill::bytes(&o.log),
+        "repl_log_spilled_bytes": super::super::spill::Spill::bytes(o.node.log()),
     );
 }
 

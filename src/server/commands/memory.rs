@@ -44,7 +44,7 @@ impl Figures {
             peak: used.max(e.stats.peak_memory as u64),
             resident: resident_bytes(),
             startup: o.saving.startup_memory as u64,
-            backlog: (o.log.memory_bytes() - beyond) as u64,
+            backlog: (o.node.log().memory_bytes() - beyond) as u64,
             replicas: replicas as u64,
             clients: clients as u64,
             keys: e.store.keyspace.iter().map(|db| db.len() as u64).sum(),

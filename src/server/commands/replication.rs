@@ -63,21 +63,20 @@ pub fn psync(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
         return Err(error::NOT_INTEGER);
     };
     o.take_effects(e);
-    let kept = o.replicas.backlog.then(|| (o.log.first(), o.log.end()));
     log!(Notice, "Replica {ip}:{port} asks for synchronization");
-    match o.history.decide(&a[1], offset, kept) {
+    match o.node.decide(&a[1], offset) {
         Decision::Continue { position } => {
             e.stats.partial_syncs += 1;
             let psync2 = o.replicas.about.get(&e.current).is_some_and(|about| about.capabilities.psync2);
             if psync2 {
-                e.out.simple(&format!("CONTINUE {}", o.history.id));
+                e.out.simple(&format!("CONTINUE {}", o.node.history().id));
             } else {
                 e.out.simple("CONTINUE");
             }
             log!(
                 Notice,
                 "Partial resynchronization request from {ip}:{port} accepted. Sending {} bytes of backlog starting from offset {offset}.",
-                o.log.end() - position
+                o.node.offset() - position
             );
             attach(o, e, State::Online { await_ack: false }, position);
         }
@@ -89,13 +88,13 @@ pub fn psync(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
                     Refusal::UnknownId => log!(
                         Notice,
                         "Partial resynchronization not accepted: Replication ID mismatch (Replica asked for '{asked}', my replication IDs are '{}' and '{}')",
-                        o.history.id,
-                        o.history.second_id
+                        o.node.history().id,
+                        o.node.history().second_id
                     ),
                     Refusal::BeyondSecondId => log!(
                         Notice,
                         "Partial resynchronization not accepted: Requested offset for second ID was {offset}, but I can reply up to {}",
-                        o.history.second_offset
+                        o.node.history().second_offset
                     ),
                     Refusal::NotAsked | Refusal::NoBacklog | Refusal::OutsideBacklog => log!(
                         Notice,
@@ -115,7 +114,7 @@ fn take_role_over(o: &mut Outside, e: &mut Engine, id: &[u8]) -> Result {
     if !o.link.is_following() {
         return Err(Error::fixed("ERR PSYNC FAILOVER can't be sent to a master."));
     }
-    if !o.history.id.as_str().as_bytes().eq_ignore_ascii_case(id) {
+    if !o.node.history().id.as_str().as_bytes().eq_ignore_ascii_case(id) {
         return Err(Error::fixed("ERR PSYNC FAILOVER replid must match my replid."));
     }
     o.stop_following(e);
@@ -146,7 +145,7 @@ fn full_sync(o: &mut Outside, e: &mut Engine, old_sync: bool) {
     let (ip, port) = o.replicas.address(e.current, e);
     log!(Notice, "Full resync requested by replica {ip}:{port}");
     let since_ms = e.store.now_ms;
-    let end = o.log.end();
+    let end = o.node.offset();
     attach(o, e, State::WaitSync { since_ms, old_sync }, end);
 }
 
@@ -207,7 +206,7 @@ pub fn replconf(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
 /// A replica says how far it is; it gets no reply.
 fn acknowledged(o: &mut Outside, e: &mut Engine, offset: i64) {
     let now_ms = e.store.now_ms;
-    let end = o.log.end();
+    let end = o.node.offset();
     if let Some(replica) = o.replicas.table.get_mut(&e.current) {
         replica.ack_offset = replica.ack_offset.max((offset.max(0) as u64).min(end));
         replica.ack_ms = now_ms;
@@ -256,7 +255,7 @@ pub fn role(o: &mut Outside, e: &mut Engine) -> Result {
         e.out.bulk(host.as_bytes());
         e.out.int(i64::from(port));
         e.out.bulk(o.link.role_state().as_bytes());
-        e.out.int(if o.link.is_up() { o.log.end() as i64 } else { -1 });
+        e.out.int(if o.link.is_up() { o.node.offset() as i64 } else { -1 });
         return Ok(());
     }
     o.take_effects(e);
@@ -264,7 +263,7 @@ pub fn role(o: &mut Outside, e: &mut Engine) -> Result {
         o.replicas.table.iter().filter(|(_, r)| r.is_online()).map(|(k, r)| (*k, r.ack_offset)).collect();
     e.out.array(3);
     e.out.bulk(b"master");
-    e.out.int(o.log.end() as i64);
+    e.out.int(o.node.offset() as i64);
     e.out.array(online.len());
     for (key, offset) in online {
         let (ip, port) = o.replicas.address(key, e);
