@@ -31,6 +31,80 @@ fn a_link_introduces_itself_and_asks() {
     assert_eq!(on(1), ["AUTH me pw", &format!("CLIENT SETNAME sentinel-{id}-pubsub"), "SUBSCRIBE __sentinel__:hello"]);
 }
 
+fn watched(down_after: u64) -> Bench {
+    healthy(&format!("{MONITOR}sentinel down-after-milliseconds mymaster {down_after}\n"))
+}
+
+#[test]
+fn instances_are_pinged_as_often_as_down_after_asks_for() {
+    for (down_after, pings_in_10_s) in
+        [(50, 200), (100, 100), (500, 100), (1000, 100), (3000, 33), (10_000, 10), (30_000, 10)]
+    {
+        let mut bench = watched(down_after);
+        let pings = |bench: &Bench| bench.sent().iter().filter(|(_, command)| command == "PING").count() as i64;
+        bench.run_for(1000);
+        let before = pings(&bench);
+        bench.run_for(10_000);
+        let found = pings(&bench) - before;
+        assert!((found - pings_in_10_s).abs() <= pings_in_10_s / 20 + 1, "{down_after} ms: {found} PINGs in 10 s");
+    }
+}
+
+#[test]
+fn a_silent_primary_is_down_after_that_time_and_a_tenth_of_it() {
+    for (down_after, late) in [(100, 100), (1000, 100), (5000, 500), (30_000, 1000)] {
+        // Whenever the silence begins.
+        for moment in (0..2000).step_by(137) {
+            let mut bench = watched(down_after);
+            bench.run_for(5000 + moment);
+            bench.healthy = false;
+            let is_down = |bench: &Bench| bench.events().iter().any(|event| event.starts_with("+sdown master"));
+            bench.run_for(down_after - 1);
+            assert!(!is_down(&bench), "{down_after} ms: too early");
+            bench.run_for(late + 5);
+            assert!(is_down(&bench), "{down_after} ms, silent after {moment} ms: not found");
+        }
+    }
+}
+
+#[test]
+fn pings_without_an_answer_do_not_pile_up() {
+    let mut bench = watched(10_000);
+    bench.run_for(5000);
+    bench.healthy = false;
+    let before = bench.sent().len();
+    bench.run_for(5000);
+    let pings = bench.sent()[before..].iter().filter(|(_, command)| command == "PING").count();
+    assert!((5..=11).contains(&pings), "{pings}");
+}
+
+#[test]
+fn a_primary_that_refuses_is_tried_often_until_it_is_down_and_then_each_second() {
+    let mut bench = watched(1000);
+    bench.run_for(5000);
+    bench.healthy = false;
+    let mut refused = 0;
+    let mut refuse_for = |bench: &mut Bench, ms: u64| {
+        let before = bench.connects().len();
+        for _ in 0..ms / 10 {
+            // The first ones are the connections that there are.
+            while let Some((link, _)) = bench.connects().into_iter().nth(refused) {
+                refused += 1;
+                bench.give(Event::LinkClosed { link, reason: "refused".into() });
+            }
+            bench.run_for(10);
+        }
+        // Each attempt is for both connections.
+        (bench.connects().len() - before) / 2
+    };
+    let tries = refuse_for(&mut bench, 900);
+    assert!((7..=10).contains(&tries), "{tries} tries in 900 ms");
+    assert!(!bench.events().iter().any(|event| event.starts_with("+sdown")), "it may be back in time");
+    refuse_for(&mut bench, 1000);
+    let tries = refuse_for(&mut bench, 5000);
+    assert!((4..=6).contains(&tries), "{tries} tries in 5 s");
+}
+
 #[test]
 fn a_server_that_refuses_the_subscription_counts_as_disconnected() {
     let mut bench = Bench::new(MONITOR);
