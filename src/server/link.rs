@@ -99,8 +99,12 @@ pub struct Link {
     pub applied_bytes: u64,
     /// The database that the stream had selected when the link was last up.
     pub db: usize,
-    /// Attempts in a row that failed for a reason that most likely stays.
+    /// Attempts in a row that failed for a reason that most likely stays; a link that was up for long ends the row.
     refusals: u32,
+    /// When it was up last, since when, Unix milliseconds.
+    up_since_ms: i64,
+    /// A link that was lost has been retried at once. The next time it waits, unless it was up for a while.
+    retried_at_once: bool,
     /// A full sync that the primary has announced and that begins when this round's events are taken:
     /// some of them may hold its first bytes.
     announced: Option<(ReplicationId, u64)>,
@@ -201,7 +205,7 @@ impl Outside {
         engine.config.replicaof.0 = Some((host.clone(), port));
         self.link.primary = Some((host, port));
         self.link.state = LinkState::Waiting(0);
-        self.link.refusals = 0;
+        (self.link.refusals, self.link.retried_at_once) = (0, false);
         self.link.down_since_ms = 0;
         self.set_gates(engine);
         self.apply_oom_score(engine);
@@ -250,8 +254,14 @@ impl Outside {
         let link = &mut self.link;
         link.attempt += 1;
         if link.is_up() {
-            link.down_since_ms = engine.store.now_ms;
+            let now_ms = engine.store.now_ms;
+            link.down_since_ms = now_ms;
             link.db = link.stream_db(engine);
+            let was_up_ms = now_ms - link.up_since_ms;
+            link.retried_at_once &= was_up_ms < RETRY_MS;
+            if was_up_ms >= RETRY_MS_MAX {
+                link.refusals = 0;
+            }
         }
         link.announced = None;
         self.node.lose_link();
@@ -516,7 +526,7 @@ impl Server {
         link.state = LinkState::Up(id, key);
         link.heard_ms = now_ms;
         link.applied_bytes = 0;
-        link.refusals = 0;
+        link.up_since_ms = now_ms;
         self.outside.set_gates(&mut self.engine);
         self.resumed.push(id);
         self.acknowledge();
@@ -543,8 +553,10 @@ impl Server {
             None => log!(Warning, "Connection with master lost."),
         }
         self.retry_link();
-        if let LinkState::Waiting(at) = &mut self.outside.link.state {
-            // A link that was up is tried again at once.
+        let link = &mut self.outside.link;
+        if let LinkState::Waiting(at) = &mut link.state
+            && !std::mem::replace(&mut link.retried_at_once, true)
+        {
             *at = self.engine.store.now_ms;
         }
         log!(
@@ -567,7 +579,9 @@ impl Server {
             self.outside.node.offset() + 1
         );
         self.outside.node.lose_data();
-        self.retry_link();
+        self.drop_link();
+        let wait_ms = self.outside.link.refused();
+        self.retry_link_in(wait_ms);
     }
 
     /// The primary sends everything, if it has said so in this round: a thread takes the socket over and builds the data.

@@ -310,7 +310,7 @@ fn a_damaged_file_is_refused_and_left_alone() {
 #[test]
 fn replicas_of_nothing_keep_trying() {
     let server = ours(&[]);
-    assert_eq!(server.text(&["REPLICAOF", "localhost", "x"]), "ERR value is not an integer or out of range");
+    assert_eq!(server.text(&["REPLICAOF", "localhost", "x"]), "ERR Invalid master port");
     assert_eq!(server.text(&["REPLICAOF", "localhost", "70000"]), "ERR Invalid master port");
     // Nobody listens there yet.
     let mut late = Server::prepare(Product::Ours, &[]);

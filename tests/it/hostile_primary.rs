@@ -73,6 +73,9 @@ fn a_stream_that_cannot_be_one_is_dropped_and_made_anew() {
         b"*3\r\n$4\r\nWAIT\r\n$1\r\n1\r\n$1\r\n0\r\n",
         b"*1\r\n$5\r\nMULTI\r\n*1\r\n$4\r\nQUIT\r\n*1\r\n$4\r\nEXEC\r\n",
         b"QUIT\r\n",
+        // What a browser sends to a port.
+        b"POST / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"*1\r\n$5\r\nhost:\r\n",
     ];
     for (n, bytes) in broken.iter().enumerate() {
         let name = bytes.escape_ascii();
@@ -85,7 +88,10 @@ fn a_stream_that_cannot_be_one_is_dropped_and_made_anew() {
         // The link ends, also on the primary's side.
         let mut rest = Vec::new();
         let _ = stream.read_to_end(&mut rest);
+        // Attempts become seldom; a setting of the link makes the next one begin at once.
+        replica.ok(&["CONFIG", "SET", "masterauth", &n.to_string()]);
     }
+    assert_eq!(replica.log().matches("SECURITY ATTACK").count(), 0);
     // What belongs to a stream goes on, blocking commands too, which find nothing and do not wait.
     let mut stream = link_up(&impostor, &replica, &data);
     for words in [
@@ -100,6 +106,35 @@ fn a_stream_that_cannot_be_one_is_dropped_and_made_anew() {
     stream.write_all(&encoded(&[b"SET", b"after", b"2"])).unwrap();
     wait_until(PATIENCE, || replica.call(&["GET", "after"]) == bulk("2"));
     assert_eq!(replica.log().matches("== CRITICAL ==").count(), broken.len());
+}
+
+#[test]
+fn a_primary_whose_stream_breaks_each_time_is_asked_ever_more_seldom() {
+    let replica = ours(&FAST);
+    let impostor = Impostor::new();
+    impostor.be_followed_by(&replica);
+    for n in 0..3 {
+        let mut stream = link_up(&impostor, &replica, &empty_data());
+        stream.write_all(b"*blabla\r\n").unwrap();
+        wait_until(PATIENCE, || replica.log().matches("== CRITICAL ==").count() == n + 1);
+    }
+    let log = replica.log();
+    assert!(log.contains("begins in 2 s") && log.contains("begins in 4 s"), "{log}");
+}
+
+#[test]
+fn a_primary_that_closes_the_link_each_time_is_not_asked_in_a_loop() {
+    let closed = |close: fn(&Impostor, &crate::support::Server)| {
+        let (replica, impostor) = (ours(&FAST), Impostor::new());
+        impostor.be_followed_by(&replica);
+        let start = std::time::Instant::now();
+        (0..5).for_each(|_| close(&impostor, &replica));
+        start.elapsed()
+    };
+    // Two of the five attempts are made at once.
+    let limit = std::time::Duration::from_millis(2500);
+    assert!(closed(|impostor, _| drop(impostor.accept())) > limit);
+    assert!(closed(|impostor, replica| drop(link_up(impostor, replica, &empty_data()))) > limit);
 }
 
 #[test]

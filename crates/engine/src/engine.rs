@@ -353,6 +353,10 @@ impl Engine {
         if command.is_some() || !is_http {
             return self.refuse(command, error);
         }
+        if self.client().flags.any(ClientFlags::PRIMARY) {
+            self.break_stream("POST or Host: as a command, as a browser sends".into());
+            return Flow::Dropped;
+        }
         // A browser was made to send this by some web page; what follows may be commands in the request's body.
         let key = self.current;
         if self.attack_told_ms.is_none_or(|then| (self.store.now_ms - then).abs() >= ATTACK_PERIOD_MS) {

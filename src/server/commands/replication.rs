@@ -30,8 +30,7 @@ pub fn replicaof(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
     }
     let port = match base::num::parse_i64(&a[2]) {
         Some(port @ 0..=65535) => port as u16,
-        Some(_) => return Err(Error::fixed("ERR Invalid master port")),
-        None => return Err(error::NOT_INTEGER),
+        Some(_) | None => return Err(Error::fixed("ERR Invalid master port")),
     };
     let host = String::from_utf8_lossy(&a[1]).into_owned();
     if o.link.primary.as_ref() == Some(&(host.clone(), port)) {
