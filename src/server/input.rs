@@ -34,6 +34,7 @@ impl Input {
     }
 
     /// Adds what has come to an unfinished request that is known to need `wanted` bytes at least.
+    #[inline(never)]
     pub fn extend_towards(&mut self, wanted: usize, more: &[u8]) {
         let len = self.len() + more.len();
         if len < wanted && self.start + len > self.bytes.capacity() {

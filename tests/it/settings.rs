@@ -1,8 +1,11 @@
 //! Settings that change what clients meet: addresses, names of commands, the allocator.
 
-use crate::support::client::{Client, texts};
-use crate::support::{Folder, Killed, PATIENCE, Product, Server, free_port, holds_within, ours, program, wait_until};
+use crate::support::client::{Client, text, texts};
+use crate::support::{
+    Folder, Killed, PATIENCE, Product, Server, free_port, holds_within, ours, program, redis, wait_until,
+};
 use crate::unsupported::refused;
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 
 #[test]
@@ -151,4 +154,131 @@ fn the_advice_fits_what_is_wrong_with_an_address() {
     let error = refused("server", &["--port", "0", "--unixsocket", &file]);
     assert!(error.contains("There is a file of that name which is no socket"), "{error}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "data");
+}
+
+/// Values that are wrong for most options, or at the edge of what they take.
+const EDGES: &[&str] = &[
+    "",
+    "-1",
+    "0",
+    "1",
+    "2",
+    "-5",
+    "-1k",
+    "1k",
+    "1kb",
+    "1mb",
+    "5%",
+    "-5%",
+    "101%",
+    "abc",
+    "yes",
+    "no",
+    "1.5",
+    "0x10",
+    "+1",
+    "00",
+    "01",
+    "9223372036854775807",
+    "9223372036854775808",
+    "-9223372036854775808",
+    "4294967296",
+    "65536",
+    "1e3",
+    "1g",
+    "1GB",
+    "1 1",
+    "a b",
+];
+
+/// Values of options that are several words.
+const WORDS: &[(&str, &[&str])] = &[
+    (
+        "client-output-buffer-limit",
+        &[
+            "normal -1 0 0",
+            "normal 0 -1 0",
+            "normal 0 0 -1",
+            "normal 0 -1k 0",
+            "normal 1k 0 0",
+            "normal 0 0 1k",
+            "normal 0 0",
+            "normal",
+            "x 0 0 0",
+            "normal 0 0 0 slave",
+            "slave 1 2 3",
+            "NORMAL 0 0 0",
+            "normal 1 2 3 pubsub 1 2 3",
+            "normal 1.5 0 0",
+            "normal +1 0 0",
+            "normal 01 0 0",
+        ],
+    ),
+    ("save", &["1", "-1 1", "1 -1", "0 1", "1 0", "1 1 1", "a 1", "1 1 2 2"]),
+    ("oom-score-adj-values", &["1 2", "1 2 3", "1 2 3 4", "-2001 0 0", "3 2 1", "0 200 2001", "a b c", "-1 0 1"]),
+    ("notify-keyspace-events", &["KEA", "kea", "x", "AKE", "Z", "K E", "mKE"]),
+    ("proc-title-template", &["{title", "{}", "{nope}", "x", "{title} {port}"]),
+    ("maxmemory-policy", &["LRU", "ALLKEYS-LRU"]),
+    ("latency-tracking-info-percentiles", &["50", "50 99", "101", "-1", "50,99", "100", "99.99999"]),
+    ("shutdown-on-sigterm", &["save nosave", "now", "force now", "x", "default", "SAVE", "now now"]),
+];
+
+/// Options that are not compared, or not with some values, and why.
+const APART: &[(&str, &[&str], &str)] = &[
+    ("dir", &[], "a folder of the test"),
+    ("port", &[], "clients would lose it"),
+    ("bind", &[], "clients would lose it"),
+    ("unixsocket", &[], "a file of the test"),
+    ("maxclients", &[], "both depend on the limit of open files, which they raise differently"),
+    ("requirepass", &[], "the test would be locked out"),
+    ("io-threads-do-reads", &[], "can be changed here, without effect"),
+    ("activedefrag", &["yes"], "some builds of Redis cannot"),
+    ("appendonly", &["yes"], "there is none yet"),
+    ("cluster-announce-hostname", &[], "there is no cluster yet"),
+    ("tls-port", &[], "there is no TLS yet"),
+    ("tls-replication", &[], "there is no TLS yet"),
+    ("tls-cluster", &[], "there is no TLS yet"),
+    ("maxmemory-samples", &["65536"], "Redis 7.2 takes 64 at most"),
+    ("maxmemory", &["", "9223372036854775808"], "an empty word or too large a number is no amount of memory"),
+    ("cluster-link-sendbuf-limit", &["9223372036854775808"], "too large a number is no amount of memory"),
+    ("save", &["", "01 1"], "an empty word is another case; zeros before a number of seconds are a slip"),
+    ("client-output-buffer-limit", &[""], "an empty word changes nothing in Redis and is a slip"),
+];
+
+/// An empty word is no amount of memory here; in Redis it is 0, which for limits means none.
+const EMPTY_IS_REFUSED: &str = "argument must be a memory";
+
+#[test]
+fn values_at_the_edges_are_taken_or_refused_as_redis_does() {
+    let Some(theirs) = redis(&[]) else { return };
+    let ours = ours(&[]);
+    let options = |server: &Server| -> BTreeMap<String, String> {
+        let words = texts(&server.call(&["CONFIG", "GET", "*"]));
+        words.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
+    };
+    let (mine, other) = (options(&ours), options(&theirs));
+    let mut differences = String::new();
+    let mut compared = 0;
+    for (name, default) in mine.iter().filter(|(name, _)| other.contains_key(*name)) {
+        let apart = APART.iter().find(|(option, ..)| option == name);
+        if apart.is_some_and(|(_, values, _)| values.is_empty()) {
+            continue;
+        }
+        let more = WORDS.iter().find(|(option, _)| option == name).map_or(&[][..], |(_, values)| values);
+        for value in
+            EDGES.iter().chain(more).filter(|value| !apart.is_some_and(|(_, values, _)| values.contains(value)))
+        {
+            let set = |server: &Server| text(&server.call(&["CONFIG", "SET", name, value]));
+            let (our_reply, their_reply) = (set(&ours), set(&theirs));
+            compared += 1;
+            let named = value.is_empty() && our_reply.contains(EMPTY_IS_REFUSED);
+            if (our_reply == "OK") != (their_reply == "OK") && !named {
+                differences += &format!("{name} {value:?}: {our_reply} / Redis: {their_reply}\n");
+            }
+        }
+        ours.call(&["CONFIG", "SET", name, default]);
+        theirs.call(&["CONFIG", "SET", name, &other[name]]);
+    }
+    assert!(differences.is_empty(), "{differences}");
+    assert!(compared > 3000, "{compared}");
 }

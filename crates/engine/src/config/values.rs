@@ -114,7 +114,10 @@ pub fn parse_bytes(word: &[u8]) -> Option<i64> {
         b"gb" => 1 << 30,
         _ => return None,
     };
-    base::num::parse_i64(&word[..digits])?.checked_mul(factor)
+    // As C reads numbers: leading zeros mean nothing.
+    let (sign, number) = word[..digits].strip_prefix(b"-").map_or((1, &word[..digits]), |rest| (-1, rest));
+    let zeros = number.iter().take_while(|b| **b == b'0').count().min(number.len().saturating_sub(1));
+    base::num::parse_i64(&number[zeros..])?.checked_mul(sign * factor)
 }
 
 /// Bytes as a configuration file holds them: in the largest unit that divides them.
@@ -263,7 +266,7 @@ impl TitleTemplate {
 impl OptionValue for TitleTemplate {
     fn parse(&mut self, words: &[&[u8]]) -> Result<(), String> {
         let template = Self(text(one(words)?)?);
-        if template.fill(|_| String::new()).is_none() {
+        if template.0.is_empty() || template.fill(|_| String::new()).is_none() {
             return Err("template format is invalid or contains unknown variables".into());
         }
         *self = template;
@@ -319,9 +322,6 @@ impl OptionValue for Scores {
                 Some(n @ -2000..=2000) => n,
                 _ => return Err("Invalid oom-score-adj-values, elements must be between -2000 and 2000.".into()),
             };
-        }
-        if scores[1] < scores[0] || scores[2] < scores[1] {
-            return Err("The oom-score-adj-values component may not work for non-privileged processes. Consider using oom-score-adj-values that grow: primary, replica, background child.".into());
         }
         self.0 = scores;
         Ok(())
@@ -443,9 +443,10 @@ impl OptionValue for OutputLimits {
                 b"pubsub" => 2,
                 _ => return Err("Invalid client class specified in buffer limit configuration.".into()),
             };
+            let amount = |word| parse_bytes(word).filter(|n| *n >= 0);
             let seconds = base::num::parse_i64(group[3]).filter(|n| *n >= 0);
             let (Some(hard_bytes), Some(soft_bytes), Some(soft_seconds)) =
-                (parse_bytes(group[1]), parse_bytes(group[2]), seconds)
+                (amount(group[1]), amount(group[2]), seconds)
             else {
                 return Err("Error in hard, soft or soft_seconds setting in buffer limit configuration.".into());
             };
@@ -693,7 +694,11 @@ pub struct ShutdownMode {
 impl OptionValue for ShutdownMode {
     fn parse(&mut self, words: &[&[u8]]) -> Result<(), String> {
         let mut mode = Self::default();
-        for word in words.iter().flat_map(|w| w.split(|b| *b == b' ')).filter(|w| !w.is_empty()) {
+        let words: Vec<&[u8]> = words.iter().flat_map(|w| w.split(|b| *b == b' ')).filter(|w| !w.is_empty()).collect();
+        if words.is_empty() {
+            return Err(SHUTDOWN_WORDS.into());
+        }
+        for word in words {
             match word.to_ascii_lowercase().as_slice() {
                 b"default" => {}
                 b"nosave" => mode.nosave = true,
