@@ -128,6 +128,10 @@ fn arguments() -> Vec<Case> {
             all.answers = 2 * n;
             all
         };
+        "CLIENT TRACKING of n prefixes": none => |n| {
+            let on = Requests::default().long("CLIENT TRACKING ON BCAST", n, |i| format!("PREFIX p:{i}:"));
+            on.line("SET p:7:key x").line("CLIENT TRACKING OFF")
+        },
         "PSUBSCRIBE, PUNSUBSCRIBE of n": none => |n| {
             let mut all = of("PSUBSCRIBE", n, |i| format!("c:{i}*")).line("PUNSUBSCRIBE");
             all.answers = 2 * n;

@@ -16,6 +16,7 @@
 
 use crate::client::{ClientFlags, ClientKey};
 use crate::engine::Engine;
+use crate::prefixes::Prefixes;
 use crate::spec::Flags;
 use crate::table::Command;
 use indexmap::IndexMap;
@@ -78,6 +79,8 @@ pub struct Tracking {
     pub items: usize,
     readers: Readers,
     prefixes: BTreeMap<Box<[u8]>, Prefix>,
+    /// Those of them with keys changed in this batch.
+    changed_prefixes: BTreeSet<Box<[u8]>>,
     /// Keys changed in this step whose readers are to be told.
     stale: Vec<(Change, BTreeSet<u64>)>,
     /// Keys changed in this step, where anybody is in broadcast mode.
@@ -107,7 +110,7 @@ impl Tracking {
             self.stale.push(((key, by_command), ids));
             told = true;
         }
-        if self.prefixes.keys().any(|prefix| key.starts_with(prefix)) {
+        if self.prefixes.longest_of(key).is_some() {
             self.changed.push((key.into(), by_command));
             told = true;
         }
@@ -267,8 +270,11 @@ impl Engine {
         let current = (self.current != ClientKey(u32::MAX)).then_some(self.current);
         let tracking = &mut self.store.tracking;
         for (key, by_command) in std::mem::take(&mut tracking.changed) {
-            for (_, prefix) in tracking.prefixes.iter_mut().filter(|(prefix, _)| key.starts_with(prefix)) {
+            let names: Vec<Box<[u8]>> = tracking.prefixes.all_of(&key).map(Into::into).collect();
+            for name in names {
+                let prefix = tracking.prefixes.get_mut(&name).expect("it was just found");
                 prefix.changed.insert(key.clone(), current.filter(|_| by_command));
+                tracking.changed_prefixes.insert(name);
             }
         }
     }
@@ -287,17 +293,17 @@ impl Engine {
 
     /// At the end of a batch: one message a prefix for each client in broadcast mode.
     pub fn broadcast_invalidations(&mut self) {
-        if self.store.tracking.prefixes.is_empty() {
+        let tracking = &mut self.store.tracking;
+        if tracking.changed_prefixes.is_empty() {
             return;
         }
-        let due: Vec<_> = self
-            .store
-            .tracking
-            .prefixes
-            .values_mut()
-            .filter(|prefix| !prefix.changed.is_empty())
-            .map(|prefix| (prefix.clients.clone(), std::mem::take(&mut prefix.changed)))
-            .collect();
+        let mut due = Vec::new();
+        for name in std::mem::take(&mut tracking.changed_prefixes) {
+            // Its last listener may have left meanwhile.
+            if let Some(prefix) = tracking.prefixes.get_mut(&name) {
+                due.push((prefix.clients.clone(), std::mem::take(&mut prefix.changed)));
+            }
+        }
         for (clients, changed) in due {
             for key in clients {
                 let noloop = self.clients.get(key).and_then(|c| c.tracking.as_ref()).is_some_and(|t| t.noloop);

@@ -8,6 +8,7 @@ use crate::client::{Class, Client, ClientFlags, ClientKey};
 use crate::engine::Engine;
 use crate::error::{self, Error, Result, up_to_zero};
 use crate::pause::Holder;
+use crate::prefixes::{Prefixes, overlapping_pair};
 use crate::table::Run;
 use crate::tracking::{Interest, Mode};
 use resp::{Args, Protocol};
@@ -469,6 +470,9 @@ impl<'a> TrackingOptions<'a> {
     }
 }
 
+/// So many prefixes of one request are compared each with each, so that the error names those that Redis would.
+const FEW_PREFIXES: usize = 64;
+
 /// A key must not fall under two prefixes of one client.
 fn check_prefixes(new: &[&[u8]], old: Option<&Interest>) -> Result {
     let overlap = |a: &[u8], b: &[u8]| a.starts_with(b) || b.starts_with(a);
@@ -477,15 +481,21 @@ fn check_prefixes(new: &[&[u8]], old: Option<&Interest>) -> Result {
         let after = b"'. Prefixes for a single client must not overlap.";
         Err(Error::new([&before, up_to_zero(other), after].concat()))
     };
+    let existing = |prefix| old.and_then(|old| old.prefixes.overlapping(prefix));
     for (i, prefix) in new.iter().enumerate() {
-        if let Some(other) = old.and_then(|old| old.prefixes.iter().find(|other| overlap(prefix, other))) {
+        if let Some(other) = existing(prefix) {
             return refuse(prefix, "an existing", other);
         }
-        if let Some(other) = new[i + 1..].iter().find(|other| overlap(prefix, other)) {
+        if new.len() <= FEW_PREFIXES
+            && let Some(other) = new[i + 1..].iter().find(|other| overlap(prefix, other))
+        {
             return refuse(prefix, "another provided", other);
         }
     }
-    Ok(())
+    match overlapping_pair(new) {
+        Some((prefix, other)) => refuse(prefix, "another provided", other),
+        None => Ok(()),
+    }
 }
 
 fn tracking(e: &mut Engine, a: &Args) -> Result {
