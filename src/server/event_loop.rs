@@ -29,7 +29,7 @@ const WINDOW: usize = 64;
 const PART_REQUESTS_MAX: usize = 4096;
 /// Room for arguments that is kept from one batch to the next; one request may need much more.
 const SPANS_KEPT: usize = 1 << 18;
-/// Input of a waiting client above which it is no longer read.
+/// Input of a client above which it is no longer read while it waits, or while whole requests are left for the next round.
 const INPUT_PAUSE_BYTES: usize = 1 << 20;
 /// Input of a client whose output is full above which it is no longer read. Many clients send a whole pipeline before they
 /// read the first reply; they must not wait for us while we wait for them.
@@ -418,9 +418,7 @@ impl Server {
                     self.engine.count_client_memory(key);
                 }
             }
-            if part.more && !part.cut && !self.resumed.contains(&id) {
-                self.resumed.push(id);
-            }
+            self.pace_input(id, part);
             if let Some(error) = &part.error {
                 if !part.cut {
                     self.protocol_error(id, error);
@@ -438,6 +436,24 @@ impl Server {
                 }
                 self.note_input(id);
             }
+        }
+    }
+
+    /// Requests that the next rounds will run are not read faster than that. A request that has not come whole is read on, and so is a
+    /// client whose output is full: it may write all of its pipeline before it reads.
+    fn pace_input(&mut self, id: ConnId, part: &Part) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        if part.more && !part.cut {
+            if !self.resumed.contains(&id) {
+                self.resumed.push(id);
+            }
+            if conn.input.len() > INPUT_PAUSE_BYTES && !conn.paused {
+                conn.paused = true;
+                self.net.pause(id);
+            }
+        } else if conn.paused && (conn.held || !part.cut) {
+            conn.paused = false;
+            self.net.recv(id);
         }
     }
 
@@ -564,7 +580,8 @@ impl Server {
     pub fn resume(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         conn.held = false;
-        if conn.paused && !conn.sending {
+        // A round that runs what there is reads on by itself.
+        if conn.paused && !conn.sending && conn.input.len() <= INPUT_PAUSE_BYTES {
             conn.paused = false;
             self.net.recv(id);
         }

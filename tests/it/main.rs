@@ -12,6 +12,7 @@ mod crashes;
 mod cut_streams;
 mod dispatch;
 mod failover;
+mod flow;
 mod hostile_primary;
 mod info;
 mod links;
