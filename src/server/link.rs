@@ -479,7 +479,10 @@ impl Server {
                 }
                 Err(error) => {
                     log!(Warning, "{error}");
-                    let refused = matches!(error, HandshakeError::Psync(_) | HandshakeError::NotYet(_));
+                    let refused = matches!(
+                        error,
+                        HandshakeError::Psync(_) | HandshakeError::NoData(_) | HandshakeError::NotYet(_)
+                    );
                     if refused && self.outside.failover.stage == Stage::InProgress {
                         self.outside.abort_failover(&mut self.engine, "Failover target rejected psync request");
                         self.do_todos();

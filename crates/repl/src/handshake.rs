@@ -74,13 +74,15 @@ pub enum HandshakeError {
     NotYet(String),
     /// It answered `PSYNC` with something else.
     Psync(String),
+    /// It has no command `PSYNC`: it serves no data, as a sentinel.
+    NoData(String),
 }
 
 impl HandshakeError {
     /// Whether the next attempt will most likely fail alike, until somebody changes something: then it has time.
     pub fn is_lasting(&self) -> bool {
         match self {
-            Self::Auth(_) | Self::Psync(_) => true,
+            Self::Auth(_) | Self::Psync(_) | Self::NoData(_) => true,
             Self::Ping(_) | Self::NotYet(_) => false,
         }
     }
@@ -93,6 +95,9 @@ impl fmt::Display for HandshakeError {
             Self::Auth(line) => write!(f, "Unable to AUTH to MASTER: {line} (check masterauth and masteruser)"),
             Self::NotYet(line) => write!(f, "Master is currently unable to PSYNC but should be in the future: {line}"),
             Self::Psync(line) => write!(f, "Unexpected reply to PSYNC from master: {line}"),
+            Self::NoData(line) => {
+                write!(f, "Unexpected reply to PSYNC from master: {line} (it serves no data; is it a sentinel?)")
+            }
         }
     }
 }
@@ -192,7 +197,11 @@ impl Handshake {
             // Who has asked for everything cannot go on with what it has not.
             Await::Psync => psync_answer(line).filter(|step| self.may_follow(step)).ok_or_else(|| {
                 let later = [&b"-NOMASTERLINK"[..], b"-LOADING"].iter().any(|p| line.starts_with(p));
-                if later { HandshakeError::NotYet(text()) } else { HandshakeError::Psync(text()) }
+                match line {
+                    _ if later => HandshakeError::NotYet(text()),
+                    _ if line.starts_with(b"-ERR unknown command") => HandshakeError::NoData(text()),
+                    _ => HandshakeError::Psync(text()),
+                }
             }),
         }
     }
@@ -316,6 +325,21 @@ mod tests {
             let _ = h.handle_line(b"+OK");
         }
         assert!(matches!(h.handle_line(b"+CONTINUE"), Err(HandshakeError::Psync(_))));
+    }
+
+    #[test]
+    fn a_primary_that_serves_no_data_is_named() {
+        let (mut h, _) = Handshake::begin(identity(""), None, false);
+        let answers = [
+            &b"+PONG"[..],
+            b"+OK",
+            b"+OK",
+            b"+OK",
+            b"-ERR unknown command 'PSYNC', with args beginning with: '?' '-1' ",
+        ];
+        let error = answers.iter().find_map(|line| h.handle_line(line).err()).unwrap();
+        assert!(matches!(error, HandshakeError::NoData(_)) && error.is_lasting(), "{error}");
+        assert!(alloc::format!("{error}").ends_with("is it a sentinel?)"), "{error}");
     }
 
     #[test]

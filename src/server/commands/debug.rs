@@ -145,7 +145,7 @@ pub fn debug(o: &mut Outside, e: &mut Engine, a: &Args) -> Result {
             panic!("DEBUG {} was asked for", String::from_utf8_lossy(word))
         }
         () if is(word, "help") => e.out.array(0),
-        () => return Err(Error::unknown_subcommand("debug", word)),
+        () => return Err(Error::subcommand_use("DEBUG", word)),
     }
     Ok(())
 }

@@ -224,7 +224,7 @@ pub struct FileName(pub String);
 impl OptionValue for FileName {
     fn parse(&mut self, words: &[&[u8]]) -> Result<(), String> {
         let name = text(one(words)?)?;
-        if name.contains('/') {
+        if name.contains('/') || [".", ".."].contains(&name.as_str()) {
             return Err("it can't be a path, just a filename".into());
         }
         if name.is_empty() {
