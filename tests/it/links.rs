@@ -4,7 +4,7 @@ use crate::support::client::{bulk, text, texts};
 use crate::support::data::assert_same;
 use crate::support::{PATIENCE, Server, holds_within, ours, wait_until};
 use resp::Value;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const FAST: [&str; 6] = ["--save", "", "--repl-diskless-sync-delay", "0", "--enable-debug-command", "yes"];
 
@@ -246,4 +246,19 @@ fn a_shorter_timeout_reaches_a_transfer_that_is_under_way() {
     primary.ok(&["CONFIG", "SET", "repl-timeout", "1"]);
     wait_until(PATIENCE, || primary.log().contains("Disconnecting timedout replica (full sync)"));
     wait_until(PATIENCE, || primary.number("connected_slaves") == 0);
+}
+
+/// Transfers run side by side and cost little, so none waits for others unless it is told to, as by the stock configuration file.
+#[test]
+fn a_full_sync_begins_at_once_unless_a_delay_is_set() {
+    let took = |options: &[&str]| {
+        let (primary, replica) = (ours(options), ours(&[]));
+        let start = Instant::now();
+        replica.ok(&["REPLICAOF", "127.0.0.1", &primary.port.to_string()]);
+        wait_until(PATIENCE, || replica.info("master_link_status") == "up");
+        start.elapsed()
+    };
+    let second = Duration::from_secs(1);
+    assert!((0..3).any(|_| took(&[]) < second), "in none of three attempts");
+    assert!(took(&["--repl-diskless-sync-delay", "1"]) >= second);
 }

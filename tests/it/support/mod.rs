@@ -244,7 +244,8 @@ impl Server {
         if !given("--save") && file.is_none() {
             command.args(["--save", ""]);
         }
-        if !given("--repl-diskless-sync-delay") {
+        // Theirs waits for five seconds by default.
+        if self.product != Product::Ours && !given("--repl-diskless-sync-delay") {
             command.args(["--repl-diskless-sync-delay", "0"]);
         }
         command.args(&self.options[usize::from(file.is_some())..]);

@@ -191,7 +191,7 @@ options! {
     lfu_log_factor: Seconds = Int(10), "lfu-log-factor", Live;
     lfu_decay_time: Seconds = Int(1), "lfu-decay-time", Live;
     replica_priority: Seconds = Int(100), "replica-priority" | "slave-priority", Live;
-    repl_diskless_sync_delay: Seconds = Int(5), "repl-diskless-sync-delay", Live;
+    repl_diskless_sync_delay: Seconds = Int(0), "repl-diskless-sync-delay", Live;
     maxmemory_samples: Int<1, 64> = Int(5), "maxmemory-samples", Live;
     maxmemory_eviction_tenacity: Int<0, 100> = Int(10), "maxmemory-eviction-tenacity", Live;
     timeout: Seconds = Int(0), "timeout", Live;
