@@ -157,8 +157,14 @@ struct Server {
     data: Vec<u32>,
     follows: Option<usize>,
     linked: bool,
-    /// The data file: position and data.
-    file: Option<(Option<(ReplicationId, u64)>, Vec<u32>)>,
+    file: Option<File>,
+}
+
+/// A data file.
+#[derive(Clone, Default)]
+struct File {
+    position: Option<(ReplicationId, u64)>,
+    data: Vec<u32>,
 }
 
 /// What happens in the world.
@@ -248,7 +254,7 @@ impl World {
             }
             Happening::Save(n) => {
                 let server = &mut self.servers[n];
-                server.file = Some((server.node.position(), server.data.clone()));
+                server.file = Some(File { position: server.node.position(), data: server.data.clone() });
             }
             Happening::CopyFile(from, to) => self.servers[to].file = self.servers[from].file.clone(),
             Happening::Restart(n, as_replica) => self.restart(n, as_replica),
@@ -331,7 +337,7 @@ impl World {
         let server = &mut self.servers[n];
         server.node = Node::new(new);
         server.linked = false;
-        let (position, data) = server.file.clone().unwrap_or_default();
+        let File { position, data } = server.file.clone().unwrap_or_default();
         server.data = data;
         if let Some((id, offset)) = position {
             server.node.restore(id, offset);
