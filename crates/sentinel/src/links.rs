@@ -226,12 +226,7 @@ impl Sentinel {
         }
     }
 
-    /// How often connecting to an instance is tried: as often as it would be pinged while it may be back in time, else seldom.
-    fn connect_period(&self, id: InstanceId) -> u64 {
-        if self.at(id).s_down { self.periods.ping } else { self.ping_period(id) }
-    }
-
-    /// Connects what is not connected. Returns when to look again.
+    /// Connects what is not connected, as often as PINGs are sent. Returns when to look again.
     pub(crate) fn reconnect(&mut self, id: InstanceId) -> u64 {
         let (now, key) = (self.now, self.at(id).link);
         for pubsub in [false, true] {
@@ -243,7 +238,7 @@ impl Sentinel {
                 self.close_channel(key, pubsub);
             }
         }
-        let period = self.connect_period(id);
+        let period = self.periods.ping;
         let port = self.at(id).addr.port;
         let link = self.link_mut(id);
         if port == 0 || !link.disconnected() {

@@ -2,7 +2,7 @@
 //!
 //! | what | how often | tighter |
 //! |---|---|---|
-//! | PING | a tenth of `down-after-milliseconds`, 100 ms at least and 1 s at most, so that silence is found a tenth of it late; while one has no answer: 500 ms | |
+//! | PING | 1 s, or `down-after-milliseconds` if that is less | |
 //! | INFO | 10 s | 1 s: a primary without replicas, replicas of a primary that is down or failed over, replicas without link, old primaries; 100 ms: the replica being promoted, replicas being pointed at it; 20 ms: both sides of a hand-over; at once: after connecting, when the primary goes down |
 //! | hello | 2 s | 1 s during a fail-over; at once: after connecting and with each new configuration |
 //! | asking others about a primary that is down | 1 s | at once when it goes down, then 200 ms for five seconds |
@@ -20,10 +20,6 @@ use crate::links::{Asked, ChannelState, LinkKey};
 use crate::state::{NEVER, Sentinel};
 use alloc::format;
 
-/// The shortest period of PING, but for a `down-after-milliseconds` that is shorter itself.
-const PING_MS_MIN: u64 = 100;
-/// How often in `down-after-milliseconds` an instance is pinged.
-const PINGS_UNTIL_DOWN: u64 = 10;
 /// INFO while something about an instance is not as it should be.
 const INFO_ATTENTIVE_MS: u64 = 1000;
 /// INFO while a fail-over waits for what it says.
@@ -57,24 +53,16 @@ impl Sentinel {
             return NEVER;
         }
         let mut next = self.ask_info(id);
-        let (period, again) = (self.ping_period(id), self.periods.ping.min(self.owner(id).down_after_ms) / 2);
+        let period = self.periods.ping.min(self.owner(id).down_after_ms);
         let link = self.link(id);
-        // One PING without an answer tells as much as many.
-        let pause = if link.ping_pending_since.is_some() { again } else { period / 2 };
-        let due = (link.last_pong + period).max(link.last_ping.map_or(0, |at| at + pause));
+        let due = (link.last_pong + period).max(link.last_ping.map_or(0, |at| at + period / 2));
         if self.now > due {
             self.send_ping(id);
-            next = next.min(self.now + again + 1);
+            next = next.min(self.now + period / 2 + 1);
         } else {
             next = next.min(due + 1);
         }
         next.min(self.publish_hello(id))
-    }
-
-    /// How often an instance that answers is pinged.
-    pub(crate) fn ping_period(&self, id: InstanceId) -> u64 {
-        let down_after = self.owner(id).down_after_ms;
-        self.periods.ping.min((down_after / PINGS_UNTIL_DOWN).max(PING_MS_MIN)).min(down_after)
     }
 
     pub(crate) fn send_ping(&mut self, id: InstanceId) {
