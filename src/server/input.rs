@@ -5,8 +5,8 @@
 //!   0           start                   bytes.len()
 //! ```
 //!
-//! A long argument comes in many pieces. The buffer grows by a multiple of what is here, which is why the announced length decides no
-//! allocation, but not beyond what the request needs: little is copied from one buffer to the next, and nothing is allocated for naught.
+//! A long argument comes in many pieces. The buffer grows in steps of four times what has come, so the announced length decides no
+//! allocation, and its last size is what the request needs: a third of the argument is copied from one buffer to the next in all.
 //!
 //! A client may send a pipeline of hundreds of megabytes while its replies wait, and then it is run piece by piece. What has
 //! been run is therefore not moved out at once, but when it is the larger half: each byte is moved once at most.
@@ -16,8 +16,8 @@ use std::ops::Deref;
 /// A buffer larger than this is given back to the allocator when it is empty.
 const KEPT_BYTES_MAX: usize = super::event_loop::SPARE_BYTES_MAX;
 
-/// The buffer of an unfinished request holds what it needs, or that divided by this as often as possible: at most so many times what
-/// has come, and the last buffers are the right ones.
+/// The sizes of the buffer of an unfinished request: what the request needs, divided by a power of this. The smallest one that holds
+/// what has come is taken, so the buffer is never larger than this many times that.
 const GROWTH: usize = 4;
 
 /// The bytes, in the order in which they came.
@@ -34,7 +34,6 @@ impl Input {
     }
 
     /// Adds what has come to an unfinished request that is known to need `wanted` bytes at least.
-    #[inline(never)]
     pub fn extend_towards(&mut self, wanted: usize, more: &[u8]) {
         let len = self.len() + more.len();
         if len < wanted && self.start + len > self.bytes.capacity() {

@@ -348,7 +348,6 @@ impl Engine {
 
     /// No command can be run: there is none of this name, or not with these arguments.
     #[cold]
-    #[inline(never)]
     fn refuse_unresolved(&mut self, args: &Args, command: Option<&'static Command>, error: Error) -> Flow {
         let is_http = ["post", "host:"].iter().any(|word| args[0].eq_ignore_ascii_case(word.as_bytes()));
         if command.is_some() || !is_http {
@@ -717,7 +716,6 @@ impl Engine {
 
     /// The running client is our primary, and its stream cannot be what a primary sends: nothing more of it is run.
     #[cold]
-    #[inline(never)]
     fn break_stream(&mut self, what: String) {
         let key = self.current;
         self.client().flags.set(ClientFlags::CLOSING, true);

@@ -4,13 +4,16 @@
 //! every caller sets by hand, one forgotten assignment lets a replica go on from data that it does not have.
 //!
 //! ```text
-//!                    begin_recording                       follow
-//!    Unrecorded ────────────────────────► Primary ──────────────────────► Replica, known
-//!        ▲  │ ◄──────────────────────────    ▲  ▲                            │    ▲
-//!        │  │        stop_recording          │  └─────── promote ────────────┤    │ adopt, continue_as
-//!       new │                                │                     lose_data │    │ restore
-//!           └── follow ──────────────────────│────► Replica, unknown ◄───────┘    │
-//!                                            └─ promote ──┘   └───────────────────┘
+//!   transition        from                                  to
+//!   new                                                     Unrecorded
+//!   begin_recording   Unrecorded                            Primary
+//!   stop_recording    Primary                               Unrecorded
+//!   follow            Unrecorded                            Replica, unknown
+//!                     Primary                               Replica, known
+//!   restore, adopt    Unrecorded, Replica; Replica          Replica, known
+//!   continue_as       Replica, known                        Replica, known
+//!   lose_data         Replica                               Replica, unknown
+//!   promote           Replica                               Primary
 //! ```
 //! Data is *known* if it is exactly what the first `offset` bytes of the history made. Only known data has a [position], which goes into
 //! data files and into `PSYNC`, and only known data is continued by others.

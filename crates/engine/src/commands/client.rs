@@ -470,7 +470,7 @@ impl<'a> TrackingOptions<'a> {
     }
 }
 
-/// So many prefixes of one request are compared each with each, so that the error names those that Redis would.
+/// Up to this many prefixes of one request are compared each with each, so that the error names those that Redis would.
 const FEW_PREFIXES: usize = 64;
 
 /// A key must not fall under two prefixes of one client.
@@ -481,9 +481,8 @@ fn check_prefixes(new: &[&[u8]], old: Option<&Interest>) -> Result {
         let after = b"'. Prefixes for a single client must not overlap.";
         Err(Error::new([&before, up_to_zero(other), after].concat()))
     };
-    let existing = |prefix| old.and_then(|old| old.prefixes.overlapping(prefix));
     for (i, prefix) in new.iter().enumerate() {
-        if let Some(other) = existing(prefix) {
+        if let Some(other) = old.and_then(|old| old.prefixes.overlapping(prefix)) {
             return refuse(prefix, "an existing", other);
         }
         if new.len() <= FEW_PREFIXES
@@ -492,10 +491,12 @@ fn check_prefixes(new: &[&[u8]], old: Option<&Interest>) -> Result {
             return refuse(prefix, "another provided", other);
         }
     }
-    match overlapping_pair(new) {
-        Some((prefix, other)) => refuse(prefix, "another provided", other),
-        None => Ok(()),
+    if new.len() > FEW_PREFIXES
+        && let Some((prefix, other)) = overlapping_pair(new)
+    {
+        return refuse(prefix, "another provided", other);
     }
+    Ok(())
 }
 
 fn tracking(e: &mut Engine, a: &Args) -> Result {
